@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Receive in one thread, free in another, as users of this library write it: Bufs go over a ring, and
+ * nothing comes back over another.
+ */
+#include "link.h"
+#include "sxsk.h"
+
+#include <string.h>
+
+struct world *bench_handover_sxsk_open(uint32_t frames)
+{
+	struct world *w = bench_sxsk_open(frames);
+
+	w->link = link_new();
+	return w;
+}
+
+struct world *bench_handover_sxsk_open_lane(uint32_t frames)
+{
+	struct world *w = bench_sxsk_open_lane(frames);
+
+	w->link = link_new();
+	return w;
+}
+
+void bench_handover_sxsk_close(struct world *w)
+{
+	link_free(w->link);
+	bench_sxsk_close(w);
+}
+
+/* Bursts start at a multiple of their size as a rule; otherwise one ends where the ring does. */
+static uint32_t up_to_wrap(uint32_t at, uint32_t n)
+{
+	uint32_t left = LINK_SIZE - at % LINK_SIZE;
+
+	return n < left ? n : left;
+}
+
+/* The ring's entries are the handles: received where the partner will read them. */
+static uint32_t receive(struct sxsk *s, struct link *l, uint32_t n)
+{
+	uint32_t tail = spsc_tail(&l->to), got;
+
+	got = sxsk_rx_burst(s->socket, &l->buf[tail % LINK_SIZE], up_to_wrap(tail, n));
+	spsc_publish(&l->to, got);
+	return got;
+}
+
+void bench_handover_sxsk_run(struct world *w, unsigned burst, uint64_t packets)
+{
+	struct sxsk *s = (struct sxsk *)w;
+	struct link *l = w->link;
+	uint64_t sent = link_is_done(l), end = sent + packets;
+
+	while (sent < end) {
+		/* Whole bursts only, so that the packets are as many as were asked for. */
+		if (spsc_room(&l->to, burst) < burst) {
+			link_relax();
+			continue;
+		}
+		if (pump_fill_level(&w->pump) < burst) {
+			(void)receive(s, l, burst); /* none, but it refills */
+			link_relax();
+			continue;
+		}
+		pump_packets(&w->pump, burst);
+		for (uint32_t n = 0, got; n < burst; n += got) {
+			got = receive(s, l, burst - n);
+			bench_check_progress(got);
+		}
+		sent += burst;
+	}
+	while (link_is_done(l) != sent)
+		link_relax();
+}
+
+void bench_handover_sxsk_serve(struct world *w)
+{
+	struct sxsk *s = (struct sxsk *)w;
+	struct link *l = w->link;
+
+	if (s->lane && sxsk_lane_attach(s->pool) != 0)
+		bench_die("%s", sxsk_last_error());
+	atomic_store_explicit(&l->running, true, memory_order_release);
+	while (!link_stopped(l)) {
+		uint32_t head = spsc_head(&l->to);
+		uint32_t n = up_to_wrap(head, spsc_ready(&l->to, l->burst));
+		struct sxsk_buf *bufs = &l->buf[head % LINK_SIZE];
+
+		if (n == 0) {
+			link_relax();
+			continue;
+		}
+		for (uint32_t i = 0; i < n; i++)
+			bench_swap_macs(sxsk_buf_data_mut(bufs[i]));
+		sxsk_buf_unref_burst(bufs, n);
+		spsc_release(&l->to, n);
+		link_done(l, n);
+	}
+	if (s->lane)
+		sxsk_lane_detach(s->pool);
+}

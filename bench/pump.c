@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "pump.h"
+
+#include <linux/if_xdp.h>
+
+#define KERNEL_HEADROOM 256u
+
+void pump_init(struct pump *p, const struct sxsk_mem_rings *rings)
+{
+	*p = (struct pump){
+		.rings = *rings,
+		.chunk_mask = ~(uint64_t)(rings->chunk - 1),
+		.data = KERNEL_HEADROOM + rings->headroom,
+		.fill_taken = *rings->fill.consumer,
+		.rx_posted = *rings->rx.producer,
+	};
+}
+
+unsigned pump_packets(struct pump *p, unsigned n)
+{
+	const uint64_t *fill = p->rings.fill.entries;
+	struct xdp_desc *rx = p->rings.rx.entries;
+	uint32_t fill_mask = p->rings.fill.size - 1, rx_mask = p->rings.rx.size - 1;
+	uint32_t given = __atomic_load_n(p->rings.fill.producer, __ATOMIC_ACQUIRE) - p->fill_taken;
+	uint32_t room = p->rings.rx.size -
+			(p->rx_posted - __atomic_load_n(p->rings.rx.consumer, __ATOMIC_ACQUIRE));
+
+	if (n > given)
+		n = given;
+	if (n > room)
+		n = room;
+	for (uint32_t i = 0; i < n; i++) {
+		struct xdp_desc *desc = &rx[(p->rx_posted + i) & rx_mask];
+
+		desc->addr = (fill[(p->fill_taken + i) & fill_mask] & p->chunk_mask) + p->data;
+		desc->len = PUMP_LENGTH;
+		desc->options = 0;
+	}
+	p->fill_taken += n;
+	p->rx_posted += n;
+	__atomic_store_n(p->rings.fill.consumer, p->fill_taken, __ATOMIC_RELEASE);
+	__atomic_store_n(p->rings.rx.producer, p->rx_posted, __ATOMIC_RELEASE);
+	return n;
+}
+
+uint32_t pump_fill_level(const struct pump *p)
+{
+	return *p->rings.fill.producer - p->fill_taken;
+}

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The loop as users of libxdp write it, on libxdp's own inline ring functions, over rings and packet
+ * memory that this file maps as the library does. Four variants: the kernel's side alone (floor),
+ * each frame straight back to FILL (raw), a free list (raw-list), a free list with a reference
+ * count on the pool per Buf (arc).
+ */
+#include "raw.h"
+
+#include <stdlib.h>
+#include <sys/mman.h>
+
+/* Where the kernel puts things in a mapped ring (struct xdp_ring in net/xdp/xsk_queue.h). */
+#define RING_PRODUCER 0u
+#define RING_CONSUMER 128u
+#define RING_FLAGS 196u
+#define RING_ENTRIES 320u
+
+static void *map(size_t size)
+{
+	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (p == MAP_FAILED)
+		bench_die("no memory for %zu bytes", size);
+	return p;
+}
+
+static struct sxsk_mem_ring map_ring(size_t entry, void **ret_map)
+{
+	unsigned char *p = *ret_map = map(RING_ENTRIES + RING_SIZE * entry);
+
+	return (struct sxsk_mem_ring){
+		.producer = (void *)(p + RING_PRODUCER),
+		.consumer = (void *)(p + RING_CONSUMER),
+		.flags = (void *)(p + RING_FLAGS),
+		.entries = p + RING_ENTRIES,
+		.size = RING_SIZE,
+	};
+}
+
+/* The two structs have the same fields; what differs is that a producer's copy of the consumer index
+ * is ahead by the ring's size. */
+#define RING_OF_USER(type, r)                                                                      \
+	(struct type)                                                                              \
+	{                                                                                          \
+		.mask = (r)->size - 1, .size = (r)->size, .producer = (r)->producer,               \
+		.consumer = (r)->consumer, .ring = (r)->entries, .flags = (r)->flags               \
+	}
+
+struct world *bench_raw_open(uint32_t frames)
+{
+	struct raw *r = aligned_alloc(64, sizeof(*r));
+	struct sxsk_mem_rings rings = { .umem_size = (uint64_t)frames * CHUNK, .chunk = CHUNK };
+	uint32_t level = bench_fill_level(frames), idx;
+
+	if (!r)
+		bench_die("no memory");
+	*r = (struct raw){ .frames = frames, .umem_size = rings.umem_size };
+	rings.umem = r->umem = map(r->umem_size);
+	rings.rx = map_ring(sizeof(struct xdp_desc), &r->rx_map);
+	rings.fill = map_ring(sizeof(uint64_t), &r->fill_map);
+	r->rx = RING_OF_USER(xsk_ring_cons, &rings.rx);
+	r->fill = RING_OF_USER(xsk_ring_prod, &rings.fill);
+	r->fill.cached_cons = RING_SIZE;
+	r->list = map(frames * sizeof(*r->list));
+	r->references = 1;
+
+	if (xsk_ring_prod__reserve(&r->fill, level, &idx) != level)
+		bench_die("the FILL ring has no room");
+	for (uint32_t i = 0; i < level; i++)
+		*xsk_ring_prod__fill_addr(&r->fill, idx + i) = (uint64_t)i * CHUNK;
+	xsk_ring_prod__submit(&r->fill, level);
+	for (uint32_t i = frames; i-- > level;)
+		r->list[r->n++] = (uint64_t)i * CHUNK;
+	pump_init(&r->world.pump, &rings);
+	return &r->world;
+}
+
+void bench_raw_close(struct world *w)
+{
+	struct raw *r = (struct raw *)w;
+
+	if (r->n + pump_fill_level(&w->pump) != r->frames || r->references != 1)
+		bench_die("raw: %u frames free, %u in FILL, of %u", r->n, pump_fill_level(&w->pump),
+			  r->frames);
+	munmap(r->list, r->frames * sizeof(*r->list));
+	munmap(r->fill_map, RING_ENTRIES + RING_SIZE * sizeof(uint64_t));
+	munmap(r->rx_map, RING_ENTRIES + RING_SIZE * sizeof(struct xdp_desc));
+	munmap(r->umem, r->umem_size);
+	free(r);
+}
+
+/* The kernel's side alone: a user who moves the indices and looks at nothing. The addresses of the
+ * last lap are still in the FILL ring. */
+void bench_floor_run(struct world *w, unsigned burst, uint64_t packets)
+{
+	struct raw *r = (struct raw *)w;
+
+	for (uint64_t done = 0; done < packets;) {
+		unsigned n = pump_packets(&w->pump, burst);
+
+		bench_check_progress(n);
+		xsk_ring_cons__release(&r->rx, n);
+		xsk_ring_prod__submit(&r->fill, n);
+		done += n;
+	}
+}
+
+void bench_raw_run(struct world *w, unsigned burst, uint64_t packets)
+{
+	struct raw *r = (struct raw *)w;
+	unsigned char *umem = r->umem;
+
+	for (uint64_t done = 0; done < packets;) {
+		uint32_t rx, fill, n;
+
+		pump_packets(&w->pump, burst);
+		n = xsk_ring_cons__peek(&r->rx, burst, &rx);
+		bench_check_progress(n);
+		if (xsk_ring_prod__reserve(&r->fill, n, &fill) != n)
+			bench_die("the FILL ring is full");
+		for (uint32_t i = 0; i < n; i++) {
+			uint64_t addr = xsk_ring_cons__rx_desc(&r->rx, rx + i)->addr;
+
+			bench_swap_macs(xsk_umem__get_data(umem, addr));
+			*xsk_ring_prod__fill_addr(&r->fill, fill + i) = addr;
+		}
+		xsk_ring_cons__release(&r->rx, n);
+		xsk_ring_prod__submit(&r->fill, n);
+		done += n;
+	}
+}
+
+/* n more frames left FILL: give it others once a batch is missing. The list has as many, with what was
+ * just freed. */
+static inline void refill(struct raw *r, uint32_t n)
+{
+	r->missing += n;
+	if (r->missing >= REFILL_BATCH)
+		raw_fill(r, r->missing);
+}
+
+void bench_raw_list_run(struct world *w, unsigned burst, uint64_t packets)
+{
+	struct raw *r = (struct raw *)w;
+	unsigned char *umem = r->umem;
+
+	for (uint64_t done = 0; done < packets;) {
+		uint64_t *top = r->list + r->n;
+		uint32_t idx, n;
+
+		pump_packets(&w->pump, burst);
+		n = xsk_ring_cons__peek(&r->rx, burst, &idx);
+		bench_check_progress(n);
+		for (uint32_t i = 0; i < n; i++) {
+			uint64_t addr = xsk_ring_cons__rx_desc(&r->rx, idx + i)->addr;
+
+			bench_swap_macs(xsk_umem__get_data(umem, addr));
+			*top++ = addr; /* FILL takes addresses with an offset */
+		}
+		r->n += n;
+		xsk_ring_cons__release(&r->rx, n);
+		refill(r, n);
+		done += n;
+	}
+}
+
+void bench_arc_run(struct world *w, unsigned burst, uint64_t packets)
+{
+	struct raw *r = (struct raw *)w;
+	unsigned char *umem = r->umem;
+
+	for (uint64_t done = 0; done < packets;) {
+		uint64_t *top = r->list + r->n;
+		uint32_t idx, n;
+
+		pump_packets(&w->pump, burst);
+		n = xsk_ring_cons__peek(&r->rx, burst, &idx);
+		bench_check_progress(n);
+		for (uint32_t i = 0; i < n; i++) {
+			uint64_t addr = xsk_ring_cons__rx_desc(&r->rx, idx + i)->addr;
+
+			pool_ref(r);
+			bench_swap_macs(xsk_umem__get_data(umem, addr));
+			*top++ = addr;
+			pool_unref(r);
+		}
+		r->n += n;
+		xsk_ring_cons__release(&r->rx, n);
+		refill(r, n);
+		done += n;
+	}
+}

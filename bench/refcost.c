@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * refcost: what safety costs per packet, above the same loop over libxdp with a free list.
+ *
+ * raw-list-again is raw-list a second time: what it shows above raw-list is what this measurement
+ * cannot tell apart.
+ */
+#include "refcost.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <sched.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CASES_MAX 4u
+#define SECONDS 55.0 /* to start another round, all cases; counting takes a minute at worst */
+
+void bench_die(const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	fputs("refcost: ", stderr);
+	vfprintf(stderr, format, args);
+	fputc('\n', stderr);
+	va_end(args);
+	exit(1);
+}
+
+/* ---- what is asked for ------------------------------------------------------------------------------ */
+
+static const char usage[] =
+	"usage: refcost [OPTION...]\n"
+	"What libsafexsk costs per packet above a plain libxdp loop.\n"
+	"  --json             print one JSON array and nothing else\n"
+	"  --output FILE      write the JSON array to a file, too\n"
+	"  --quick            a tenth of the samples\n"
+	"  --case C[,C]       of receive-free (receive, swap MACs, free, refill in one thread),\n"
+	"                     hand-over (receive in one thread, the rest in another),\n"
+	"                     hardened (receive-free on hardened pools) (all)\n"
+	"  --variant V[,V]    of floor, raw, raw-list, raw-list-again, arc, sxsk, sxsk-nolane,\n"
+	"                     sxsk-single, race-safe, fifo, history, trace, canary, guard (all)\n"
+	"  --burst N[,N]      packets per burst, 1 to 256 (1,8,32,64,256; hardened: 64)\n"
+	"  --frames N[,N]     frames of the pool, a multiple of 64, 512 to 1048576 (4096,65536;\n"
+	"                     hardened: 4096)\n"
+	"  --cpu N            CPU to run on (the last one); a second thread has another\n"
+	"  --no-count         do not count instructions and read-modify-writes (valgrind)\n"
+	"  --fixed N          run N packets of each cell without timing, for a profiler\n"
+	"  --about            print machine, kernel and compiler\n";
+
+enum option_code {
+	OPT_JSON = 1,
+	OPT_OUTPUT,
+	OPT_QUICK,
+	OPT_CASE,
+	OPT_VARIANT,
+	OPT_BURST,
+	OPT_FRAMES,
+	OPT_CPU,
+	OPT_NO_COUNT,
+	OPT_FIXED,
+	OPT_ABOUT,
+	OPT_HELP
+};
+
+struct options {
+	struct plan common; /* of all cases, but for case and variants */
+	const struct bench_case *cases[CASES_MAX];
+	const char *variants[LIST_MAX]; /* none: all */
+	unsigned case_count, variant_count;
+	bool json, count, about, bursts_asked, frames_asked;
+	const char *output;
+	uint64_t fixed;
+	int cpu; /* -1: the last of those allowed */
+};
+
+static unsigned long number(const char *text, const char *what, unsigned long min,
+			    unsigned long max)
+{
+	char *end;
+	unsigned long n;
+
+	errno = 0;
+	n = strtoul(text, &end, 10);
+	if (errno || end == text || *end || *text == '-' || n < min || n > max)
+		bench_die("%s is '%s': use a number from %lu to %lu", what, text, min, max);
+	return n;
+}
+
+static const struct bench_case *find_case(const char *name)
+{
+	for (const struct bench_case *c = bench_cases; c->name; c++)
+		if (strcmp(c->name, name) == 0)
+			return c;
+	bench_die("there is no case '%s', see --help", name);
+}
+
+static const char *variant_name(const char *name)
+{
+	for (const struct bench_case *c = bench_cases; c->name; c++)
+		for (const struct variant *v = c->variants; v->name; v++)
+			if (strcmp(v->name, name) == 0)
+				return v->name;
+	bench_die("there is no variant '%s', see --help", name);
+}
+
+static void list_item(struct options *o, enum option_code what, const char *word, unsigned n)
+{
+	switch (what) {
+	case OPT_CASE:
+		o->cases[n] = find_case(word);
+		o->case_count = n + 1;
+		break;
+	case OPT_VARIANT:
+		o->variants[n] = variant_name(word);
+		o->variant_count = n + 1;
+		break;
+	case OPT_BURST:
+		o->common.burst[n] = (unsigned)number(word, "--burst", 1, BURST_MAX);
+		o->common.bursts = n + 1;
+		o->bursts_asked = true;
+		break;
+	default:
+		o->common.frames[n] = (uint32_t)number(word, "--frames", 512, 1 << 20) & ~63u;
+		o->common.frame_counts = n + 1;
+		o->frames_asked = true;
+	}
+}
+
+/* Split at commas. */
+static void list(struct options *o, enum option_code what, char *text)
+{
+	const unsigned max = what == OPT_CASE ? CASES_MAX : LIST_MAX;
+	unsigned n = 0;
+	char *rest;
+
+	for (char *word = strtok_r(text, ",", &rest); word;
+	     word = strtok_r(NULL, ",", &rest), n++) {
+		if (n == max)
+			bench_die("at most %u values in this list", max);
+		list_item(o, what, word, n);
+	}
+	if (n == 0)
+		bench_die("an empty list");
+}
+
+static struct options defaults(void)
+{
+	struct options o = {
+		.common = { .burst = { 1, 8, 32, 64, 256 },
+			    .bursts = 5,
+			    .frames = { 4096, 65536 },
+			    .frame_counts = 2,
+			    .rounds = 20,
+			    .repetitions = 40,
+			    .packets = 1 << 15 },
+		.count = true,
+		.cpu = -1,
+	};
+
+	while (bench_cases[o.case_count].name) {
+		o.cases[o.case_count] = &bench_cases[o.case_count];
+		o.case_count++;
+	}
+	return o;
+}
+
+static struct options parse(int argc, char *argv[])
+{
+	static const struct option long_options[] = {
+		{ "json", 0, NULL, OPT_JSON },
+		{ "output", 1, NULL, OPT_OUTPUT },
+		{ "quick", 0, NULL, OPT_QUICK },
+		{ "case", 1, NULL, OPT_CASE },
+		{ "cpu", 1, NULL, OPT_CPU },
+		{ "variant", 1, NULL, OPT_VARIANT },
+		{ "fixed", 1, NULL, OPT_FIXED },
+		{ "burst", 1, NULL, OPT_BURST },
+		{ "about", 0, NULL, OPT_ABOUT },
+		{ "frames", 1, NULL, OPT_FRAMES },
+		{ "help", 0, NULL, OPT_HELP },
+		{ "no-count", 0, NULL, OPT_NO_COUNT },
+		{ NULL, 0, NULL, 0 },
+	};
+	struct options o = defaults();
+	int code;
+
+	while ((code = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
+		switch (code) {
+		case OPT_JSON:
+			o.json = true;
+			break;
+		case OPT_OUTPUT:
+			o.output = optarg;
+			break;
+		case OPT_QUICK:
+			o.common.rounds = 5;
+			o.common.repetitions = 10;
+			break;
+		case OPT_CASE:
+		case OPT_VARIANT:
+		case OPT_BURST:
+		case OPT_FRAMES:
+			list(&o, (enum option_code)code, optarg);
+			break;
+		case OPT_CPU:
+			o.cpu = (int)number(optarg, "--cpu", 0, CPU_SETSIZE - 1);
+			break;
+		case OPT_NO_COUNT:
+			o.count = false;
+			break;
+		case OPT_FIXED:
+			o.fixed = number(optarg, "--fixed", 1, 1ul << 31);
+			break;
+		case OPT_ABOUT:
+			o.about = true;
+			break;
+		case OPT_HELP:
+			fputs(usage, stdout);
+			exit(0);
+		default:
+			fputs(usage, stderr);
+			exit(1);
+		}
+	}
+	if (optind < argc)
+		bench_die("'%s' is no option, see --help", argv[optind]);
+	return o;
+}
+
+static bool wanted(const struct options *o, const char *variant)
+{
+	for (unsigned i = 0; i < o->variant_count; i++)
+		if (strcmp(o->variants[i], variant) == 0)
+			return true;
+	return o->variant_count == 0;
+}
+
+static struct plan plan_case(const struct options *o, const struct bench_case *c)
+{
+	struct plan p = o->common;
+
+	p.of = c;
+	p.seconds = SECONDS / o->case_count;
+	if (c->burst && !o->bursts_asked) {
+		p.burst[0] = c->burst;
+		p.bursts = 1;
+	}
+	if (c->frames && !o->frames_asked) {
+		p.frames[0] = c->frames;
+		p.frame_counts = 1;
+	}
+	if (c->repetitions && c->repetitions < p.repetitions)
+		p.repetitions = c->repetitions;
+	if (c->packets)
+		p.packets = c->packets;
+	for (const struct variant *v = c->variants; v->name; v++)
+		if (wanted(o, v->name))
+			p.variant[p.variants++] = v;
+	return p;
+}
+
+/* ---- where it runs, what it shows ------------------------------------------------------------------- */
+
+/* Each thread keeps to one CPU: the last one allowed, by default, since interrupts tend to go to the
+ * first; and the first other one. */
+static void pin(const cpu_set_t *allowed, int cpu, bool sleep)
+{
+	int other = -1;
+	cpu_set_t set;
+
+	for (unsigned i = CPU_SETSIZE; i-- > 0 && cpu < 0;)
+		if (CPU_ISSET(i, allowed))
+			cpu = (int)i;
+	for (unsigned i = 0; i < CPU_SETSIZE && other < 0; i++)
+		if (CPU_ISSET(i, allowed) && (int)i != cpu)
+			other = (int)i;
+	CPU_ZERO(&set);
+	CPU_SET((unsigned)cpu, &set);
+	if (sched_setaffinity(0, sizeof(set), &set) != 0)
+		bench_die("cannot run on CPU %d: %s", cpu, strerror(errno));
+	partner_place(other, sleep || other < 0);
+}
+
+static int show(const struct options *o, const struct result results[], unsigned n)
+{
+	if (o->output) {
+		FILE *f = fopen(o->output, "we");
+
+		if (!f)
+			bench_die("%s: %s", o->output, strerror(errno));
+		show_json(f, results, n);
+		if (fclose(f) != 0)
+			bench_die("%s: %s", o->output, strerror(errno));
+	}
+	if (o->json)
+		show_json(stdout, results, n);
+	else
+		for (unsigned i = 0; i < n; i++)
+			show_table(&results[i]);
+	return fflush(stdout) == 0 ? 0 : 1;
+}
+
+int main(int argc, char *argv[])
+{
+	const struct options o = parse(argc, argv);
+	struct result results[CASES_MAX];
+	bool counted = o.count;
+	unsigned n = 0;
+	cpu_set_t all;
+
+	if (o.about) {
+		show_about();
+		return 0;
+	}
+	if (sched_getaffinity(0, sizeof(all), &all) != 0)
+		bench_die("sched_getaffinity: %s", strerror(errno));
+	/* Under a profiler that runs one thread at a time, all that comes of looking again is counted. */
+	pin(&all, o.cpu, o.fixed != 0);
+	srandom(1);
+	for (unsigned i = 0; i < o.case_count; i++) {
+		const struct plan p = plan_case(&o, o.cases[i]);
+
+		if (p.variants == 0)
+			continue;
+		if (o.fixed) {
+			run_fixed(&p, o.fixed);
+			continue;
+		}
+		run_checks(&p);
+		results[n++] = run_timed(&p);
+	}
+	if (o.fixed)
+		return 0;
+	/* Only now, with all CPUs again: nothing else runs while times are taken. */
+	(void)sched_setaffinity(0, sizeof(all), &all);
+	for (unsigned i = 0; i < n && counted; i++)
+		counted = count_executed(&results[i]);
+	return show(&o, results, n);
+}

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Running a case's variants, timed or a fixed number of packets.
+ *
+ * Every variant's slices alternate with every other's in a new random order each time, each slice
+ * after a warm-up; every round has fresh memory, so that where pages happened to lie is part of the
+ * spread.
+ */
+#include "refcost.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/* Packets: the rings twice around, so every frame in use is touched. */
+#define WARM_UP (2 * RING_SIZE)
+#define ROUNDS_MIN 3u
+
+/* Run, and make sure that it was as much as was asked for. */
+static void run(const struct variant *v, struct world *w, unsigned burst, uint64_t packets)
+{
+	uint32_t before = w->pump.rx_posted;
+
+	v->run(w, burst, packets);
+	if (w->pump.rx_posted - before != (packets + burst - 1) / burst * burst)
+		bench_die("%s: %u packets instead of %llu", v->name, w->pump.rx_posted - before,
+			  (unsigned long long)packets);
+}
+
+/* Does the variant do its work? Each packet's MACs are swapped once, nothing else changes. */
+static void check_work(const struct variant *v)
+{
+	const unsigned frames = 4096, packets = 192, burst = 64;
+	struct world *w = v->open(frames);
+	unsigned char before[12] = "ABCDEFabcdef", after[12] = "abcdefABCDEF";
+	unsigned swapped = 0, kept = 0;
+
+	for (unsigned i = 0; i < frames; i++)
+		memcpy(w->pump.rings.umem + (size_t)i * w->pump.rings.chunk + w->pump.data, before,
+		       sizeof(before));
+	partner_start(v, w, burst);
+	run(v, w, burst, packets);
+	partner_stop(v, w);
+	for (unsigned i = 0; i < frames; i++) {
+		const unsigned char *data =
+			w->pump.rings.umem + (size_t)i * w->pump.rings.chunk + w->pump.data;
+
+		swapped += memcmp(data, after, sizeof(after)) == 0;
+		kept += memcmp(data, before, sizeof(before)) == 0;
+	}
+	/* What canary frees, it overwrites. */
+	if (strcmp(v->name, FLOOR) != 0 && strcmp(v->name, "canary") != 0 &&
+	    (swapped != packets || kept != frames - packets))
+		bench_die("%s: %u of %u packets had their MACs swapped", v->name, swapped, packets);
+	v->close(w);
+}
+
+void run_checks(const struct plan *p)
+{
+	for (unsigned v = 0; v < p->variants; v++)
+		check_work(p->variant[v]);
+}
+
+static double seconds(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+static double time_slice(const struct variant *v, struct world *w, unsigned burst, uint64_t packets)
+{
+	double begin, end;
+
+	partner_start(v, w, burst);
+	run(v, w, burst, WARM_UP);
+	begin = seconds();
+	run(v, w, burst, packets);
+	end = seconds();
+	partner_stop(v, w);
+	return (end - begin) * 1e9 / (double)packets;
+}
+
+static void shuffle(unsigned order[], unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		order[i] = i;
+	for (unsigned i = n; i-- > 1;) {
+		unsigned j = (unsigned)random() % (i + 1), t = order[i];
+
+		order[i] = order[j];
+		order[j] = t;
+	}
+}
+
+/* One pool size, one round: every burst of every variant, `repetitions` times. */
+static void time_round(struct result *r, unsigned f, unsigned round)
+{
+	const struct plan *p = &r->plan;
+	unsigned burst_order[LIST_MAX], variant_order[LIST_MAX];
+	struct world *world[LIST_MAX];
+
+	shuffle(variant_order, p->variants); /* who gets which memory */
+	for (unsigned i = 0; i < p->variants; i++)
+		world[variant_order[i]] = p->variant[variant_order[i]]->open(p->frames[f]);
+	for (unsigned rep = 0; rep < p->repetitions; rep++) {
+		shuffle(burst_order, p->bursts);
+		for (unsigned i = 0; i < p->bursts; i++) {
+			unsigned b = burst_order[i];
+
+			shuffle(variant_order, p->variants);
+			for (unsigned j = 0; j < p->variants; j++) {
+				unsigned v = variant_order[j];
+
+				result_cell(r, f, b, v)->ns[round * p->repetitions + rep] =
+					time_slice(p->variant[v], world[v], p->burst[b],
+						   p->packets);
+			}
+		}
+	}
+	for (unsigned v = 0; v < p->variants; v++)
+		p->variant[v]->close(world[v]);
+}
+
+static void *array(size_t n, size_t size)
+{
+	void *p = calloc(n, size);
+
+	if (!p)
+		bench_die("no memory");
+	return p;
+}
+
+static struct result new_result(const struct plan *p)
+{
+	unsigned cells = p->frame_counts * p->bursts * p->variants;
+	struct result r = { .plan = *p, .cells = array(cells, sizeof(*r.cells)) };
+
+	for (unsigned i = 0; i < cells; i++)
+		r.cells[i] = (struct cell){
+			.ns = array((size_t)p->rounds * p->repetitions, sizeof(double)),
+			.round_median = array(p->rounds, sizeof(double)),
+			.instructions = NAN,
+			.rmw = NAN,
+		};
+	return r;
+}
+
+/* On a busy machine there are fewer rounds. */
+struct result run_timed(const struct plan *p)
+{
+	struct result r = new_result(p);
+	double begin = seconds();
+	unsigned round = 0;
+
+	do
+		for (unsigned f = 0; f < p->frame_counts; f++)
+			time_round(&r, f, round);
+	while (++round < p->rounds && (round < ROUNDS_MIN || seconds() - begin < p->seconds));
+	r.plan.rounds = round;
+	result_summarise(&r);
+	return r;
+}
+
+/* What the counter counts from its entry to its return: see count.py, which knows its name. */
+__attribute__((noinline)) void bench_counted(const struct variant *v, struct world *w,
+					     unsigned burst, uint64_t packets);
+void bench_counted(const struct variant *v, struct world *w, unsigned burst, uint64_t packets)
+{
+	v->run(w, burst, packets);
+	__asm__ volatile("" ::: "memory"); /* no tail call: this function has to return itself */
+}
+
+static void run_fixed_cell(const struct plan *p, const struct variant *v, struct world *w,
+			   uint32_t frames, unsigned burst, uint64_t packets)
+{
+	packets = (packets + burst - 1) / burst * burst;
+	partner_start(v, w, burst);
+	run(v, w, burst, WARM_UP);
+	bench_counted(v, w, burst, packets);
+	partner_stop(v, w);
+	printf("%s %s %u %u %llu\n", p->of->name, v->name, burst, frames,
+	       (unsigned long long)packets);
+}
+
+void run_fixed(const struct plan *p, uint64_t packets)
+{
+	for (unsigned f = 0; f < p->frame_counts; f++)
+		for (unsigned v = 0; v < p->variants; v++) {
+			struct world *w = p->variant[v]->open(p->frames[f]);
+
+			for (unsigned b = 0; b < p->bursts; b++)
+				run_fixed_cell(p, p->variant[v], w, p->frames[f], p->burst[b],
+					       packets);
+			p->variant[v]->close(w);
+		}
+}

@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The depot: a stack of magazines, linked through the frames' link words.
+ *
+ *    head {tag 40, index 24} --> first frame of the top magazine
+ *    links[frame 0 of it] = {frame 1 24, first frame of the next magazine 24, frames 16}
+ *    links[frame j of it] = {frames 3j-1, 3j, 3j+1: 21 bits each}
+ *
+ * A magazine comes from another thread as a rule, its links in that processor's cache: so its frames are
+ * a tree, of which a third have links to read, and most of those not one after the other.
+ *
+ * A Treiber stack (IBM RJ 5118, 1986) of magazines (Bonwick and Adams, USENIX 2001). The tag, bumped
+ * by each pop, keeps a pop that read a magazine's link, slept, and found the same magazine on top
+ * again from installing a stale link: its compare-and-swap fails. 40 bits take years at full speed.
+ * Links are relaxed atomics: a pop may read one while its owner rewrites it, and then fails likewise.
+ *
+ * Orders: a push is seq_cst, which includes the release that hands the magazine's links and words
+ * to whoever pops it (acquire); seq_cst because the pusher then looks at `attention`, while a hungry
+ * waiter sets `attention` and then looks at the head: one of the two sees the other.
+ */
+#include "frame.h"
+#include "harden.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include <unistd.h>
+
+#define LINK(next, next_magazine, n)                                                               \
+	((uint64_t)(next) | (uint64_t)(next_magazine) << 24 | (uint64_t)(n) << 48)
+#define LINK_NEXT(l) ((uint32_t)(l)&0xffffffu)
+#define LINK_MAGAZINE(l) ((uint32_t)((l) >> 24) & 0xffffffu)
+#define LINK_COUNT(l) ((uint32_t)((l) >> 48))
+#define BRANCHES 3u
+#define BRANCH_BITS 21
+#define POP_MAX 4u /* magazines at a time */
+#define HEAD_INDEX(h) ((uint32_t)(h)&0xffffffu)
+#define HEAD_TAG(h) ((h) & ~0xffffffull)
+#define HEAD_TAG_ONE (1ull << 24)
+
+/* Somebody sleeps until a frame comes home: whoever clears the bit wakes them all. */
+static void feed_the_hungry(struct sxsk_priv_pool *pool)
+{
+	if (unlikely(load_seq_cst(&pool->attention) & ATTN_HUNGRY) &&
+	    (fetch_and_seq_cst(&pool->attention, ~ATTN_HUNGRY) & ATTN_HUNGRY)) {
+		uint64_t one = 1;
+		ssize_t done = write(pool->eventfd, &one, sizeof(one));
+
+		(void)done; /* the counter is never read: it overflows after 2^64 wakes */
+	}
+}
+
+/* Link one magazine's frames after its first, whose link the caller writes. */
+static void tie(struct sxsk_priv_pool *pool, const uint32_t index[], uint32_t n)
+{
+	const uint32_t *to = index + 2, *end = index + n;
+
+	for (index++; to < end; index++, to += BRANCHES) {
+		uint64_t link = to[0];
+
+		link |= to + 1 < end ? (uint64_t)to[1] << BRANCH_BITS : 0;
+		link |= to + 2 < end ? (uint64_t)to[2] << 2 * BRANCH_BITS : 0;
+		store_relaxed(&pool->links[*index], link);
+	}
+}
+
+/* The opposite: index[0] and [1] are known. */
+static void untie(struct sxsk_priv_pool *pool, uint32_t index[], uint32_t n)
+{
+	uint32_t *to = index + 2, *end = index + n;
+
+	for (index++; to < end; index++) {
+		uint64_t link = load_relaxed(&pool->links[*index]);
+
+		for (uint32_t i = 0; i < BRANCHES && to < end; i++, link >>= BRANCH_BITS)
+			*to++ = (uint32_t)(link & ((1u << BRANCH_BITS) - 1));
+	}
+}
+
+/* ---- as a queue: late reuse, at the price of a lock -------------------------------------------------- */
+
+int sxsk_priv_fifo_create(struct sxsk_priv_pool *pool)
+{
+	pool->fifo = calloc(1, sizeof(*pool->fifo) + pool->count * sizeof(uint32_t));
+	if (!pool->fifo)
+		return sxsk_priv_fail(ENOMEM, "no memory for a queue of %u frames", pool->count);
+	pthread_mutex_init(&pool->fifo->lock, NULL);
+	return 0;
+}
+
+void sxsk_priv_fifo_destroy(struct sxsk_priv_pool *pool)
+{
+	free(pool->fifo);
+	pool->fifo = NULL;
+}
+
+static void fifo_push(struct sxsk_priv_pool *pool, const uint32_t index[], uint32_t n)
+{
+	struct sxsk_priv_fifo *q = pool->fifo;
+
+	pthread_mutex_lock(&q->lock);
+	for (uint32_t i = 0; i < n; i++)
+		q->index[(q->head + q->n++) % pool->count] = index[i];
+	pthread_mutex_unlock(&q->lock);
+}
+
+static uint32_t fifo_pop(struct sxsk_priv_pool *pool, uint32_t index[])
+{
+	struct sxsk_priv_fifo *q = pool->fifo;
+	uint32_t n;
+
+	pthread_mutex_lock(&q->lock);
+	n = q->n < pool->magazine ? q->n : pool->magazine;
+	for (uint32_t i = 0; i < n; i++)
+		index[i] = q->index[(q->head + i) % pool->count];
+	q->head = (q->head + n) % pool->count;
+	q->n -= n;
+	pthread_mutex_unlock(&q->lock);
+	return n;
+}
+
+/* ---- as a stack --------------------------------------------------------------------------------------- */
+
+/* Push frames that are HOME(depot) already, as magazines, with one compare-and-swap for all. Their
+ * units are the caller's to give back afterwards. */
+void sxsk_priv_depot_push(struct sxsk_priv_pool *pool, const uint32_t index[], uint32_t n)
+{
+	uint32_t size = pool->magazine, last = 0;
+	uint64_t head = load_relaxed(&pool->depot), link;
+
+	if (n == 0)
+		return;
+	if (unlikely(pool->fifo)) {
+		fifo_push(pool, index, n);
+		fence_seq_cst();
+		feed_the_hungry(pool);
+		return;
+	}
+	for (uint32_t at = 0; at < n; at += size) {
+		uint32_t k = n - at < size ? n - at : size;
+
+		tie(pool, index + at, k);
+		last = at;
+		store_relaxed(&pool->links[index[at]],
+			      LINK(k > 1 ? index[at + 1] : NIL,
+				   at + size < n ? index[at + size] : NIL, k));
+	}
+	link = load_relaxed(&pool->links[index[last]]);
+	do
+		store_relaxed(&pool->links[index[last]],
+			      LINK(LINK_NEXT(link), HEAD_INDEX(head), LINK_COUNT(link)));
+	while (!cas_seq_cst(&pool->depot, &head, HEAD_TAG(head) | index[0]));
+	feed_the_hungry(pool);
+}
+
+struct popped {
+	uint32_t magazines, next;
+	struct {
+		uint32_t first;
+		uint64_t link;
+	} of[POP_MAX];
+};
+
+/* The top magazines, of `most` frames at most, or the first alone. They are somebody else's while we
+ * look: whatever the links say, and then the compare-and-swap fails, or the truth. */
+static void look_at_top(struct sxsk_priv_pool *pool, uint64_t head, uint32_t most, struct popped *p)
+{
+	uint32_t n = 0;
+
+	p->magazines = 0;
+	p->next = HEAD_INDEX(head);
+	do {
+		uint64_t link = load_relaxed(&pool->links[p->next]);
+
+		n += LINK_COUNT(link);
+		if (p->magazines > 0 && n > most)
+			return;
+		p->of[p->magazines].first = p->next;
+		p->of[p->magazines++].link = link;
+		p->next = LINK_MAGAZINE(link);
+	} while (p->next < pool->count && p->magazines < POP_MAX);
+}
+
+/* Pop as many magazines as `most` frames hold, one at least. The caller has that many units, and no
+ * less than for one magazine. One compare-and-swap for all. */
+uint32_t sxsk_priv_depot_pop(struct sxsk_priv_pool *pool, uint32_t index[], uint32_t most)
+{
+	uint64_t head = load_acquire(&pool->depot);
+	struct popped p;
+	uint32_t n = 0;
+
+	if (unlikely(pool->fifo))
+		return fifo_pop(pool, index);
+	do {
+		if (HEAD_INDEX(head) == NIL)
+			return 0;
+		look_at_top(pool, head, most, &p);
+	} while (!cas_acquire(&pool->depot, &head, (HEAD_TAG(head) + HEAD_TAG_ONE) | p.next));
+	/* Ours alone now, and the links as they were read: they are rewritten by another owner only
+	 * after a pop, which changes the tag, and then the swap fails. */
+	for (uint32_t i = 0; i < p.magazines; i++) {
+		uint32_t k = LINK_COUNT(p.of[i].link);
+
+		index[n] = p.of[i].first;
+		if (k > 1)
+			index[n + 1] = LINK_NEXT(p.of[i].link);
+		untie(pool, index + n, k);
+		n += k;
+	}
+	return n;
+}
+
+bool sxsk_priv_depot_empty(struct sxsk_priv_pool *pool)
+{
+	if (unlikely(pool->fifo)) {
+		bool empty;
+
+		pthread_mutex_lock(&pool->fifo->lock);
+		empty = pool->fifo->n == 0;
+		pthread_mutex_unlock(&pool->fifo->lock);
+		return empty;
+	}
+	return HEAD_INDEX(load_seq_cst(&pool->depot)) == NIL;
+}

@@ -1,0 +1,459 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The state machine of a frame, at the kernel's rings: receive, send, complete. The orders are those of
+ * frame.c.
+ *
+ * Packets of several buffers. Only whole ones pass: the descriptors of one whose end has not come stay in
+ * the RX ring, and a packet to send is checked to its end before its first Buf is taken. One that breaks
+ * on the way nevertheless (one handle in it twice, a descriptor that is refused) goes as a whole.
+ */
+#include "frame_inner.h"
+#include "metadata.h"
+#include "runs.h"
+
+#ifndef XDP_PKT_CONTD
+#define XDP_PKT_CONTD (1 << 0) /* Linux 6.6 */
+#endif
+#ifndef XDP_TX_METADATA
+#define XDP_TX_METADATA (1 << 1) /* Linux 6.8 */
+#endif
+_Static_assert(SXSK_BUF_MORE == XDP_PKT_CONTD && SXSK_BUF_TX_METADATA == XDP_TX_METADATA,
+	       "a handle's flags are a descriptor's options");
+
+/* Where an address of the kernel's lies: in which frame, and where in it. False: in none. */
+static bool locate(const struct sxsk_priv_pool *pool, uint64_t address, uint64_t *ret_index,
+		   uint64_t *ret_offset)
+{
+	/* With unaligned chunks the offset is in the top 16 bits; we also send without. */
+	const uint64_t low = pool->shift ? address : address & ((1ull << 48) - 1);
+
+	*ret_index = low / pool->chunk;
+	*ret_offset = low % pool->chunk + (pool->shift ? 0 : address >> 48);
+	return *ret_index < pool->count && *ret_offset < pool->chunk;
+}
+
+/* A frame that the kernel had, to what it becomes. By compare-and-swap where that was asked for: the word
+ * is this queue's, and this thread in the half. False: it is not what it was. */
+static bool take_from_kernel(struct sxsk_priv_pool *pool, uint64_t index, uint64_t w, uint64_t next)
+{
+	if (unlikely(hardened(pool)))
+		return frame_change(pool, index, &w, next);
+	frame_become(pool, index, next);
+	return true;
+}
+
+/* ---- receive: FILL -> USER ----------------------------------------------------------------------- */
+
+static void refuse_rx(struct sxsk_priv_socket *s, uint64_t address)
+{
+	uint64_t index, offset;
+
+	count_add(&s->rx_refused, 1);
+	(void)locate(s->pool, address, &index, &offset);
+	if (index < s->pool->count && FRAME_HAS_USERS(frame_word(s->pool, index)))
+		sxsk_priv_frame_suspect(s->pool, (uint32_t)index, s->q->id);
+}
+
+/* Any descriptor: at another offset (the program moved the packet's head), or refused. */
+static bool receive_one(struct sxsk_priv_socket *s, struct xdp_desc d, struct sxsk_buf *out)
+{
+	struct sxsk_priv_pool *pool = s->pool;
+	uint64_t index, offset, w;
+
+	if (locate(pool, d.addr, &index, &offset) && offset + d.len <= pool->chunk) {
+		w = frame_word(pool, index);
+		if ((w & FRAME_LOW) == FRAME_FILL(s->q->id) &&
+		    take_from_kernel(pool, index, w, generation_of(w))) {
+			track(pool, (uint32_t)index, TRACK_RECEIVED);
+			set_buf(out, generation_of(w) | index,
+				buf_view(pool->slot, offset) + d.len);
+			return true;
+		}
+	}
+	refuse_rx(s, d.addr);
+	return false;
+}
+
+/* Read once: the other side may change it. */
+static struct xdp_desc rx_desc(const struct sxsk_priv_socket *s, uint32_t at)
+{
+	return ((const struct xdp_desc *)s->rx_ring.ring)[at & s->rx_ring.mask];
+}
+
+/* The descriptors of the packet at `at`, its last one included, of n that are there. 0: its end is not. */
+static uint32_t packet_descs(const struct sxsk_priv_socket *s, uint32_t at, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++)
+		if (!(rx_desc(s, at + i).options & XDP_PKT_CONTD))
+			return i + 1;
+	return 0;
+}
+
+/* n descriptors of one packet, out of the ordinary: several, or a single one. False: not all are sound,
+ * and none is the user's. */
+static bool receive_whole(struct sxsk_priv_socket *s, uint32_t at, uint32_t n,
+			  struct sxsk_buf bufs[], uint64_t *bytes)
+{
+	uint64_t sum = 0;
+	uint32_t m = 0;
+
+	for (uint32_t i = 0; i < n; i++)
+		if (receive_one(s, rx_desc(s, at + i), &bufs[m])) {
+			bufs[m].flags = i + 1 < n ? SXSK_BUF_MORE : 0;
+			sum += bufs[m++].length;
+		}
+	if (m < n) {
+		sxsk_buf_unref_burst(bufs, m);
+		return false;
+	}
+	*bytes += sum;
+	return true;
+}
+
+/* The packet at `at`, of several descriptors. Returns how many of the n that are there it took. */
+static __attribute__((noinline)) uint32_t receive_packet(struct sxsk_priv_socket *s, uint32_t at,
+							 uint32_t n, struct sxsk_buf bufs[],
+							 struct sxsk_priv_received *r)
+{
+	bool multi = s->flags & SXSK_SOCKET_MULTI_BUFFER;
+	uint32_t descs = multi ? packet_descs(s, at, n) : 1;
+
+	if (descs == 0 && n < SXSK_MAX_FRAGS && !s->rx_endless)
+		return 0;
+	if (descs == 0 || descs > SXSK_MAX_FRAGS || s->rx_endless) {
+		/* Longer than any packet: its frames go home until its end has come, which looks like a
+		 * packet of one; so nothing is ordinary until then. */
+		s->rx_endless = descs == 0;
+		s->rx_run.count = 0;
+		descs = descs ? descs : n;
+		for (uint32_t i = 0; i < descs; i++)
+			if (receive_one(s, rx_desc(s, at + i), bufs))
+				sxsk_buf_unref(bufs);
+		count_add(&s->rx_broken, !s->rx_endless);
+		return descs;
+	}
+	if (receive_whole(s, at, descs, bufs, &r->bytes)) {
+		r->bufs += descs;
+		r->packets++;
+	} else if (descs > 1) {
+		count_add(&s->rx_broken, 1);
+	}
+	return descs;
+}
+
+static void make_rx_run(struct sxsk_priv_socket *s)
+{
+	const struct sxsk_priv_pool *pool = s->pool;
+	const uint64_t offset = KERNEL_HEADROOM + pool->headroom;
+
+	s->rx_run = (struct sxsk_priv_rx_run){ .words = pool->words,
+					       .base = pool->base,
+					       .back = -offset,
+					       .filled = FRAME_FILL(s->q->id),
+					       .count = hardened(pool) || !pool->shift ?
+								0 :
+								pool->count,
+					       .most = pool->chunk - offset,
+					       .view = buf_view(pool->slot, offset),
+					       .shift = pool->shift };
+}
+
+uint32_t sxsk_priv_frames_receive(struct sxsk_priv_socket *s, uint32_t at, uint32_t n,
+				  struct sxsk_buf bufs[], uint64_t *ret_bytes)
+{
+	const uint32_t first = at & s->rx_ring.mask, room = s->rx_ring.size - first;
+	const struct xdp_desc *d = (const struct xdp_desc *)s->rx_ring.ring + first;
+	const struct sxsk_priv_rx_run *r = &s->rx_run;
+
+	n = n < room ? n : room;
+	if (likely(r->ahead))
+		return r->shift == 11 ? receive_run(r, d, n, bufs, ret_bytes, 11, true) :
+					receive_run(r, d, n, bufs, ret_bytes, 12, true);
+	return r->shift == 11 ? receive_run(r, d, n, bufs, ret_bytes, 11, false) :
+				receive_run(r, d, n, bufs, ret_bytes, 12, false);
+}
+
+void sxsk_priv_frames_receive_rest(struct sxsk_priv_socket *s, uint32_t at, uint32_t n,
+				   struct sxsk_buf bufs[], struct sxsk_priv_received *r)
+{
+	while (r->descs < n) {
+		uint64_t more;
+		uint32_t left = n - r->descs, run;
+
+		if (s->rx_run.count == 0 && !s->rx_endless)
+			make_rx_run(s);
+		run = sxsk_priv_frames_receive(s, at + r->descs, left, bufs + r->bufs, &more);
+		if (run > 0) {
+			r->descs += run;
+			r->bufs += run;
+			r->packets += run;
+			r->bytes += more;
+		} else {
+			run = receive_packet(s, at + r->descs, left, bufs + r->bufs, r);
+			if (run == 0)
+				break;
+			r->descs += run;
+		}
+	}
+}
+
+/* ---- send: USER -> TX ------------------------------------------------------------------------------ */
+
+static void put_desc(struct sxsk_priv_socket *s, uint32_t at, struct sxsk_buf b, uint32_t options)
+{
+	struct xdp_desc *d = &((struct xdp_desc *)s->tx_ring.ring)[at & s->tx_ring.mask];
+
+	d->addr = (b.id & FRAME_LOW) * s->pool->chunk + b.offset;
+	d->len = b.length;
+	d->options = options;
+}
+
+/* Why this Buf cannot be sent: the counter of that, or NULL. */
+static atomic_u64 *unsound(struct sxsk_priv_socket *s, struct sxsk_buf b, uint32_t least)
+{
+	if (sxsk_buf_is_null(b))
+		return &s->drop_null;
+	if (!sxsk_priv_live(b) || !sxsk_priv_in_chunk(b))
+		return &s->drop_misuse;
+	if (b.pool != s->pool->slot)
+		return &s->drop_pool;
+	if (b.flags & SXSK_BUF_TX_METADATA &&
+	    (least != ETH_HEADER || !sxsk_priv_tx_request_ready(s, b)))
+		return &s->drop_metadata;
+	return b.length < least ? &s->drop_short : NULL;
+}
+
+/* Bufs of a packet that cannot be sent: taken, freed, reported where they were misused. */
+static void drop_bufs(struct sxsk_buf bufs[], uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		if (sxsk_buf_is_null(bufs[i]) ||
+		    (sxsk_priv_live(bufs[i]) && sxsk_priv_in_chunk(bufs[i]))) {
+			sxsk_buf_unref(&bufs[i]);
+			continue;
+		}
+		sxsk_priv_misuse_buf(bufs[i], "sxsk_tx_burst");
+		bufs[i] = (struct sxsk_buf){ 0 };
+	}
+}
+
+/* Has the frame for itself, and another generation to come: what send_run() takes for ordinary. */
+static bool send_unique(struct sxsk_priv_socket *s, struct sxsk_buf b)
+{
+	uint64_t index = b.id & FRAME_LOW, w = frame_word(s->pool, index);
+
+	if (w != (generation_of(b.id) | FRAME_UNIQUE) || (w + FRAME_GENERATION) & FRAME_USED_UP ||
+	    hardened(s->pool))
+		return false;
+	frame_become(s->pool, index, w + FRAME_GENERATION + FRAME_TX1(s->q->id));
+	return true;
+}
+
+/* With other users or transmissions: the ledger first, then the word, then the ring, so that a completion
+ * finds the entry whenever it comes. NULL, or why not. */
+static atomic_u64 *send_shared(struct sxsk_priv_socket *s, struct sxsk_buf b)
+{
+	uint32_t index = sxsk_buf_index(b);
+	uint64_t w = frame_word(s->pool, index), next;
+
+	if (!sxsk_priv_ledger_add(&s->q->ledger, index))
+		return &s->drop_limit;
+	do {
+		uint32_t users = FRAME_USERS_OF(w), tx = FRAME_TX_OF(w);
+
+		if (!matches(w, b) || tx == SXSK_MAX_REFS) {
+			(void)sxsk_priv_ledger_remove(&s->q->ledger, index);
+			return matches(w, b) ? &s->drop_limit : &s->drop_misuse;
+		}
+		next = held(generation_of(w) + (users == 1 ? FRAME_GENERATION : 0), users - 1,
+			    tx + 1, is_suspect(w));
+	} while (!frame_change(s->pool, index, &w, next));
+	track(s->pool, index, TRACK_SENT);
+	return NULL;
+}
+
+static bool complete_one(struct sxsk_priv_socket *s, uint64_t index, uint32_t holder);
+
+/* The first n Bufs of a packet are on their way to the kernel, which has not been told: back. */
+static void take_back(struct sxsk_priv_socket *s, const struct sxsk_buf bufs[], uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		uint32_t index = sxsk_buf_index(bufs[i]);
+
+		if (complete_one(s, index, HOLDER_DEPOT)) {
+			sxsk_priv_depot_push(s->pool, &index, 1);
+			sxsk_priv_units_give(s->pool, UNIT_FRAME);
+		}
+	}
+}
+
+/* A packet of n Bufs, descriptors from position `at`. NULL, or why it was dropped. */
+static atomic_u64 *send_whole(struct sxsk_priv_socket *s, struct sxsk_buf bufs[], uint32_t n,
+			      uint32_t at)
+{
+	atomic_u64 *why = NULL;
+
+	for (uint32_t i = 0; i < n && !why; i++)
+		why = unsound(s, bufs[i], i == 0 ? ETH_HEADER : 1);
+	for (uint32_t i = 0; i < n && !why; i++) {
+		why = send_unique(s, bufs[i]) ? NULL : send_shared(s, bufs[i]);
+		if (why) {
+			take_back(s, bufs, i);
+			drop_bufs(bufs + i, n - i);
+			return why;
+		}
+		put_desc(s, at + i, bufs[i],
+			 (i + 1 < n ? XDP_PKT_CONTD : 0u) | (bufs[i].flags & XDP_TX_METADATA));
+	}
+	if (why)
+		drop_bufs(bufs, n);
+	return why;
+}
+
+/* The Bufs of the first of n packets, its last one included. *ret_whole: its end is among them. */
+static uint32_t packet_bufs(const struct sxsk_buf bufs[], uint32_t n, bool *ret_whole)
+{
+	uint32_t k = 0;
+
+	while (k < n && bufs[k].flags & SXSK_BUF_MORE)
+		k++;
+	*ret_whole = k < n;
+	return k < n ? k + 1 : k;
+}
+
+/* The first packet of bufs[0..n), out of the ordinary. Returns how many Bufs were taken; 0: there is no
+ * room for it now. */
+static __attribute__((noinline)) uint32_t send_packet(struct sxsk_priv_socket *s,
+						      struct sxsk_buf bufs[], uint32_t n,
+						      uint32_t at, uint32_t room,
+						      struct sxsk_priv_sent *sent)
+{
+	bool whole, multi = s->flags & SXSK_SOCKET_MULTI_BUFFER;
+	uint32_t k = packet_bufs(bufs, n, &whole), most = multi ? SXSK_MAX_FRAGS : 1;
+	uint64_t bytes = 0;
+	atomic_u64 *why;
+
+	most = most < s->tx_ring.size ? most : s->tx_ring.size;
+	most = most < s->q->comp.size ? most : s->q->comp.size;
+	if (whole && k <= most && k > room)
+		return 0;
+	if (whole && k <= most) {
+		for (uint32_t i = 0; i < k; i++)
+			bytes += bufs[i].length;
+		why = send_whole(s, bufs, k, at);
+	} else {
+		drop_bufs(bufs, k);
+		why = &s->drop_limit;
+	}
+	if (why) {
+		count_add(why, 1);
+		return k;
+	}
+	sent->descs += k;
+	sent->packets++;
+	sent->bytes += bytes;
+	return k;
+}
+
+uint32_t sxsk_priv_frames_send(struct sxsk_priv_socket *s, struct sxsk_buf bufs[], uint32_t n,
+			       uint32_t at, uint32_t room, uint32_t *ret_descs)
+{
+	const struct sxsk_priv_pool *pool = s->pool;
+	const struct tx_run r = { .words = pool->words,
+				  .chunk = pool->chunk,
+				  .sent = FRAME_GENERATION + FRAME_TX1(s->q->id),
+				  .pool = pool->slot << 16 };
+	struct xdp_desc *ring = s->tx_ring.ring;
+	struct sxsk_priv_sent sent = { 0 };
+	uint32_t i = 0;
+
+	while (i < n && sent.descs < room) {
+		uint32_t first = (at + sent.descs) & s->tx_ring.mask, run = s->tx_ring.size - first;
+
+		run = run < n - i ? run : n - i;
+		run = run < room - sent.descs ? run : room - sent.descs;
+		run = unlikely(hardened(pool)) ?
+			      0 :
+			      send_run(&r, bufs + i, run, ring + first, &sent.bytes);
+		sent.descs += run;
+		sent.packets += run;
+		if (unlikely(run == 0)) {
+			run = send_packet(s, bufs + i, n - i, at + sent.descs, room - sent.descs,
+					  &sent);
+			if (run == 0)
+				break;
+		}
+		i += run;
+	}
+	count_add(&s->tx_packets, sent.packets);
+	count_add(&s->tx_bytes, sent.bytes);
+	*ret_descs = sent.descs;
+	return i;
+}
+
+/* ---- completion: TX -> HOME ------------------------------------------------------------------------ */
+
+static void refuse_completion(struct sxsk_priv_socket *s, uint64_t index)
+{
+	count_add(&s->comp_refused, 1);
+	if (index >= s->pool->count)
+		return;
+	count_add(&s->comp_duplicate, 1);
+	sxsk_priv_frame_suspect(s->pool, (uint32_t)index, s->q->id);
+}
+
+/* True: the frame came home. */
+static __attribute__((noinline)) bool complete_one(struct sxsk_priv_socket *s, uint64_t index,
+						   uint32_t holder)
+{
+	struct sxsk_priv_pool *pool = s->pool;
+	uint64_t w = index < pool->count ? frame_word(pool, index) : 0, next;
+
+	if ((w & FRAME_LOW) == FRAME_TX1(s->q->id))
+		return take_from_kernel(pool, index, w, generation_of(w) | FRAME_HOME(holder));
+	if (w == 0 || !sxsk_priv_ledger_remove(&s->q->ledger, (uint32_t)index)) {
+		refuse_completion(s, index);
+		return false;
+	}
+	do {
+		uint32_t users = FRAME_USERS_OF(w), tx = FRAME_TX_OF(w) - 1;
+
+		next = users || tx ?
+			       held(generation_of(w), users, tx, is_suspect(w)) :
+			       sxsk_priv_frame_finished(pool, (uint32_t)index, generation_of(w),
+							is_suspect(w), FRAME_HOME(holder));
+	} while (!frame_change(pool, index, &w, next));
+	if (FRAME_HAS_USERS(next) || FRAME_TX_OF(w) > 1) {
+		track(pool, (uint32_t)index, TRACK_COMPLETED);
+		return false;
+	}
+	return sxsk_priv_frame_came_home(pool, (uint32_t)index, next, TRACK_CAME_HOME);
+}
+
+uint32_t sxsk_priv_frames_complete(struct sxsk_priv_socket *s, uint32_t at, uint32_t n,
+				   uint32_t holder, uint32_t index[])
+{
+	const struct xsk_ring_cons *comp = &s->q->comp;
+	const uint64_t *ring = comp->ring, sent = FRAME_TX1(s->q->id), home = FRAME_HOME(holder);
+	uint32_t i = 0, m = 0;
+
+	while (i < n) {
+		uint32_t first = (at + i) & comp->mask, run = comp->size - first;
+
+		run = run < n - i ? run : n - i;
+		run = s->pool->shift ?
+			      complete_run(s->pool, ring + first, run, sent, home, index + m) :
+			      0;
+		i += run;
+		m += run;
+		if (unlikely(run == 0)) {
+			uint64_t f, offset;
+
+			(void)locate(s->pool, ring[first], &f, &offset);
+			if (complete_one(s, f, holder))
+				index[m++] = (uint32_t)f;
+			i++;
+		}
+	}
+	return m;
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * libsafexsk: AF_XDP frames that are safe to own, share and hand between threads.
+ *
+ *     NIC / veth          socket (one device queue)               your program
+ *    +---------+   FILL  +--------------------------+
+ *    | kernel  | <------ | RX half: rx_burst ------ | --> struct sxsk_buf  (USER: yours)
+ *    |         | ------> |          (refills itself)|        |      |
+ *    |         |    RX   +--------------------------+     unref   tx_burst
+ *    |         |   TX    +--------------------------+        |      |
+ *    |         | <------ | TX half: tx_burst <----- | <------|------+
+ *    |         | ------> |          (kicks, reaps)  |        v
+ *    +---------+   COMP  +--------------------------+     lane / depot (HOME: free)
+ *
+ * Who owns a frame, and which event moves it on:
+ *
+ *    HOME  --refill-->  FILL  --kernel receives, rx_burst-->  USER  --unref-->  HOME
+ *    HOME  --alloc--->  USER  --tx_burst-->  TX  --kernel completes, reaped-->  HOME
+ *
+ * Objects: a **pool** owns the packet memory (umem) and the frame table; a **Buf** is a 16-byte
+ * value handle to one frame; a **socket** is one AF_XDP socket on (interface, queue); a **lane** is
+ * a thread's own stock of free frames. Every Buf holds its pool alive: the memory is unmapped by
+ * whoever gives the last frame, socket or owner back, never earlier.
+ *
+ * What the library promises: no sequence of calls reads or writes a frame that the kernel or another
+ * owner holds, or memory that is gone. The exceptions, all of them: a raw pointer from
+ * sxsk_buf_data() is lent until unref or submit, which C cannot revoke; two threads that misuse ONE
+ * reference (the same handle, no sxsk_buf_ref) at the same instant, and two threads in one half of a
+ * socket, are noticed late or with luck.
+ *
+ * Words used in the doc comments, closed lists:
+ *   Ownership: returns owned | borrows | takes | takes [0,ret) | shares | lends until X
+ *   Threads:   any thread | one producer | one consumer | caller locks
+ *   Progress:  wait-free | lock-free | blocking
+ *
+ * Errors are -errno with a sentence in sxsk_last_error(). Misuse (a stale handle, a double unref,
+ * writing to a shared Buf ...) is not an errno: it goes to the misuse handler, see below.
+ */
+#ifndef SAFEXSK_SAFEXSK_H
+#define SAFEXSK_SAFEXSK_H
+
+#include <safexsk/version.h>
+
+#include <safexsk/pool.h>
+
+#include <safexsk/buf.h>
+
+#include <safexsk/socket.h>
+
+#include <safexsk/metadata.h>
+
+#include <safexsk/prog.h>
+
+#endif

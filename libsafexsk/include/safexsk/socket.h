@@ -1,0 +1,364 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The socket: one AF_XDP socket on (interface, queue) with its four rings, used through two halves.
+ * The RX half is rx_burst, the TX half is tx_burst; each half serves one thread at a time, and the
+ * two may be different threads. Handing a half to another thread needs the caller's own ordering (a
+ * join, a lock, a queue).
+ */
+#ifndef SAFEXSK_SOCKET_H
+#define SAFEXSK_SOCKET_H
+
+#include <safexsk/buf.h>
+
+SXSK_BEGIN_DECLS
+
+struct sxsk_pool;
+struct sxsk_prog;
+
+/** A socket. The pointer is a cookie, never dereferenced: a stale one is misuse, not a crash. */
+struct sxsk_socket;
+
+/** Which packets of the queue come to the socket. */
+enum sxsk_steer {
+	SXSK_STEER_NONE =
+		0,          /**< none: no program is attached, the kernel's stack sees everything */
+	SXSK_STEER_ALL = 1, /**< all packets of the queue */
+};
+
+/** How the kernel moves packets. */
+enum sxsk_mode {
+	SXSK_MODE_AUTO = 0,     /**< zero-copy where the driver has it, else copy */
+	SXSK_MODE_COPY = 1,     /**< copy */
+	SXSK_MODE_ZEROCOPY = 2, /**< zero-copy, or -EOPNOTSUPP */
+};
+
+/** How the XDP program is attached. */
+enum sxsk_attach {
+	SXSK_ATTACH_AUTO = 0,       /**< native where the driver has it, else SKB */
+	SXSK_ATTACH_NATIVE = 1,     /**< in the driver */
+	SXSK_ATTACH_SKB = 2,        /**< generic, works on every interface */
+	SXSK_ATTACH_DISPATCHER = 3, /**< libxdp's dispatcher, beside other programs */
+	SXSK_ATTACH_NONE = 4,       /**< reported only: no program is attached */
+};
+
+/** sxsk_socket_opts.flags */
+enum sxsk_socket_flags {
+	/** Send only: no frames in FILL, and no program, whatever `steer` says. */
+	SXSK_SOCKET_NO_RX = 1u << 0,
+	SXSK_SOCKET_NO_TX = 1u << 1,          /**< receive only */
+	SXSK_SOCKET_MULTI_BUFFER = 1u << 2,   /**< packets longer than a frame, both ways */
+	SXSK_SOCKET_NO_NEED_WAKEUP = 1u << 3, /**< bind without XDP_USE_NEED_WAKEUP */
+	/** Several sockets of this process on one queue, all of them with this flag and one pool. They
+	 * share FILL and COMPLETION, under a lock, so each burst of theirs costs two atomic RMW; who
+	 * reaps, reaps for all. The program tells which packets are whose, see prog.h. */
+	SXSK_SOCKET_SHARE_QUEUE = 1u << 4,
+	/** SXSK_SOCKET_MULTI_BUFFER if a packet of the interface's MTU (at open) does not fit one frame;
+	 * sxsk_socket_stats() says what came of it */
+	SXSK_SOCKET_MULTI_BUFFER_AUTO = 1u << 5,
+	/** With busy_poll_us: leave the interface's NAPI settings as they are. */
+	SXSK_SOCKET_KEEP_NAPI = 1u << 6,
+};
+
+/** sxsk_socket_wait() events */
+enum sxsk_wait_events {
+	SXSK_WAIT_RX = 1u << 0,   /**< packets to receive */
+	SXSK_WAIT_TX = 1u << 1,   /**< room to send, or completions to reap */
+	SXSK_WAIT_WAKE = 1u << 2, /**< sxsk_socket_wake() was called; always waited for */
+};
+
+/** Bufs of one packet on a multi-buffer socket: the kernel's limit in copy mode (MAX_SKB_FRAGS, 17, and
+ * the linear part). */
+#define SXSK_MAX_FRAGS 18
+
+/** Socket options. Zero means the default everywhere; set sz = sizeof(struct sxsk_socket_opts). */
+struct sxsk_socket_opts {
+	size_t sz;          /**< size of this struct as compiled; 0 is refused */
+	uint32_t rx_size;   /**< RX ring entries, rounded up to a power of two, max 65536; 2048 */
+	uint32_t tx_size;   /**< TX ring entries, likewise; 2048 */
+	uint32_t fill_size; /**< FILL ring entries, likewise; 2048 */
+	uint32_t comp_size; /**< COMPLETION ring entries, likewise; 2048 */
+	uint32_t steer;     /**< enum sxsk_steer; SXSK_STEER_NONE */
+	uint32_t mode;      /**< enum sxsk_mode; SXSK_MODE_AUTO */
+	uint32_t attach;    /**< enum sxsk_attach; SXSK_ATTACH_AUTO */
+	uint32_t flags;     /**< SXSK_SOCKET_*; 0 */
+	struct sxsk_prog
+		*prog; /**< the program to steer with; NULL: the library's own, per interface */
+	/** Frames of the pool's depot that only this socket's FILL ring may have, so that others who keep
+	 * their frames for long cannot starve it: sockets without a quota, and sxsk_pool_alloc, leave so
+	 * many (rounded up to whole magazines: 64 frames, or a 16th of a smaller pool). All quotas
+	 * together: at most half of the pool; 0 */
+	uint32_t frame_quota;
+	/** SXSK_METADATA_*: what packets of this socket may ask for, see metadata.h; or -EOPNOTSUPP; 0 */
+	uint32_t metadata;
+	/** Preferred busy polling: the driver runs in this socket's own calls (bursts, waits) and not in
+	 * interrupts, so that one processor serves both without being interrupted. The program promises to
+	 * call often; while it does not, the kernel runs the driver after gro_flush_timeout_ns. Needs
+	 * CAP_NET_ADMIN and Linux 5.11. Drivers without it (veth ...) take it without an effect:
+	 * sxsk_socket_stats.napi_id is 0 then. Microseconds; the kernel's way to switch it on, no call of
+	 * this library waits; at most 1000000; 0 is off */
+	uint32_t busy_poll_us;
+	uint32_t busy_poll_budget; /**< packets that one run of the driver may take, to 65535; 64 */
+	/** The interface's NAPI settings, which busy polling needs: set at open, put back when this process's
+	 * last socket that wanted them closes. Sockets of one process that ask for different ones: -EBUSY.
+	 * Setting them needs CAP_SYS_ADMIN, for a sysfs of the right network namespace; without, have them
+	 * set in /sys/class/net/, and open with SXSK_SOCKET_KEEP_NAPI. They are all queues' and all
+	 * processes': another process that sets them to the same loses them at the close of the first, and
+	 * a process that is killed leaves them (back to Linux's own: write 0 to both files there).
+	 * Runs of the driver that find nothing before interrupts are switched on again, at most INT32_MAX;
+	 * 0: as it is, if that is not 0, else 2 */
+	uint32_t napi_defer_hard_irqs;
+	/** Nanoseconds until the kernel runs the driver because the program does not; 0: as it is, if that
+	 * is not 0, else 200000 */
+	uint32_t gro_flush_timeout_ns;
+};
+
+/** The kernel's own counters (XDP_STATISTICS). */
+struct sxsk_kernel_stats {
+	uint64_t rx_dropped;               /**< packets dropped for other reasons */
+	uint64_t rx_invalid_descs;         /**< bad FILL addresses */
+	uint64_t tx_invalid_descs;         /**< bad TX descriptors */
+	uint64_t rx_ring_full;             /**< packets dropped, RX ring full */
+	uint64_t rx_fill_ring_empty_descs; /**< receives that found FILL empty */
+	uint64_t tx_ring_empty_descs;      /**< sends that found TX empty */
+};
+
+/** A socket's counters and settings, as found by sxsk_socket_stats(). Counters start at open. */
+struct sxsk_socket_stats {
+	size_t sz;             /**< caller sets it to sizeof(struct sxsk_socket_stats) */
+	char ifname[16];       /**< interface, or the mem: name, cut to 15 bytes */
+	uint32_t ifindex;      /**< 0 for mem: */
+	uint32_t queue;        /**< queue */
+	uint32_t mode;         /**< enum sxsk_mode in force: COPY or ZEROCOPY */
+	uint32_t attach;       /**< enum sxsk_attach in force */
+	uint64_t rx_packets;   /**< packets received */
+	uint64_t rx_bytes;     /**< bytes received */
+	uint64_t tx_packets;   /**< packets given to the kernel */
+	uint64_t tx_bytes;     /**< bytes given to the kernel */
+	uint64_t tx_completed; /**< descriptors that the kernel gave back */
+	uint64_t drop_null;    /**< sends of null handles */
+	uint64_t drop_misuse;  /**< sends of misused handles */
+	uint64_t drop_short;   /**< packets under 14 bytes, empty ones included: taken and freed */
+	uint64_t drop_pool;    /**< packets of another pool: taken and freed */
+	uint64_t drop_limit; /**< packets over the fragment, reference or frame limit: taken, freed */
+	uint64_t drop_metadata; /**< packets with a request that is void, or not in opts.metadata */
+	uint64_t rx_refused;    /**< RX descriptors that were not outstanding, or out of bounds */
+	uint64_t rx_broken; /**< packets of several Bufs dropped: a part was refused, or no end came */
+	uint64_t comp_refused; /**< completions that were not outstanding, or out of bounds */
+	/** Of them, of the pool's own frames: completed for the second time, as a rule. While the same frame
+	 * is being sent again, a duplicate cannot be told; then the count shows it later (poisoned). */
+	uint64_t comp_duplicate;
+	uint64_t fill_given;   /**< frames given to the FILL ring */
+	uint64_t fill_starved; /**< refills that found no free frame */
+	uint64_t kicks;        /**< system calls made to start transmission */
+	uint64_t kick_again;   /**< of them, "try again" */
+	uint64_t kick_busy;    /**< of them, the kernel dropped the packet (too long, peer down) */
+	uint64_t rx_kicks;     /**< system calls made to let the driver receive */
+	uint32_t poisoned; /**< 1: the kernel side broke the ring protocol; closed for traffic */
+	uint32_t multi_buffer; /**< 1: packets may be of several Bufs */
+	uint32_t napi_id; /**< NAPI instance that busy polling runs; 0: none, it has no effect */
+	struct sxsk_kernel_stats kernel; /**< the kernel's six, as far as it has them */
+};
+
+/** The counters by name, X(field) each, all uint64_t: for who prints or exports them all. */
+/* clang-format off */
+#define SXSK_SOCKET_COUNTERS(X) \
+	X(rx_packets) X(rx_bytes) X(tx_packets) X(tx_bytes) X(tx_completed) X(drop_null) \
+	X(drop_misuse) X(drop_short) X(drop_pool) X(drop_limit) X(drop_metadata) X(rx_refused) X(rx_broken) \
+	X(comp_refused) X(comp_duplicate) X(fill_given) X(fill_starved) X(kicks) X(kick_again) X(kick_busy) \
+	X(rx_kicks)
+#define SXSK_KERNEL_COUNTERS(X) \
+	X(rx_dropped) X(rx_invalid_descs) X(tx_invalid_descs) X(rx_ring_full) \
+	X(rx_fill_ring_empty_descs) X(tx_ring_empty_descs)
+/* clang-format on */
+
+/** Open a socket on a queue of an interface, with frames of the pool. Several sockets may use one
+ * pool, on several queues and interfaces. "mem:NAME" is the in-process device (see mem.h).
+ *
+ * Returns:   0 and *ret_socket, or -errno and *ret_socket untouched
+ * Errors:    -EINVAL (an option or name; no such queue), -ENODEV (no such interface), -EBUSY (queue
+ *            taken, or a foreign XDP program attached; other NAPI settings), -EPERM (needs CAP_NET_RAW,
+ *            and CAP_NET_ADMIN and CAP_BPF for the program; for busy polling see its options),
+ *            -EOPNOTSUPP (zero-copy or native refused by the driver; no busy polling in this kernel),
+ *            -ENOBUFS (locked memory), -ENOMEM, -ENFILE (SXSK_MAX_SOCKETS), -ESHUTDOWN;
+ *            misuse: SXSK_MISUSE_POOL (then -EINVAL)
+ * Ownership: returns owned (sxsk_socket_close); shares the pool
+ * Threads:   any thread; blocking (up to 2 s while the queue's last socket is being torn down)
+ * Ordering:  the caller publishes the pointer to other threads
+ * Syscalls:  socket, setsockopt, getsockopt, mmap, bind, bpf, membarrier, epoll_create1, eventfd2; for
+ *            busy polling fsopen, fsconfig, fsmount, openat, pread64, pwrite64
+ * Since:     0.1
+ * Source:    Linux Documentation/networking/af_xdp.rst
+ */
+SXSK_API SXSK_MUST_CHECK int sxsk_socket_open(struct sxsk_socket **ret_socket,
+					      struct sxsk_pool *pool, const char *ifname,
+					      uint32_t queue, const struct sxsk_socket_opts *opts);
+
+/** Open a socket on each RX queue of an interface (with SXSK_SOCKET_NO_RX, on each TX queue), all with the
+ * same options, in ret_sockets[0] for queue 0 and so on. All of them, or none. Each gets about the
+ * same share of the pool's free frames.
+ * A "mem:NAME" has the queues 0, 1, ... that somebody has opened the other end of; one where nobody has.
+ *
+ * Returns:   0, and in *n how many; or -errno, and no socket is open
+ * Errors:    -E2BIG: *n, the room in ret_sockets, is less than the number of queues, which is in *n now
+ *            (*n = 0 and ret_sockets = NULL asks for it); -EOPNOTSUPP also where neither the driver
+ *            tells the number of queues, nor sysfs, which takes CAP_SYS_ADMIN; as sxsk_socket_open()
+ * Ownership: returns owned (sxsk_socket_close each); shares the pool
+ * Threads:   any thread; blocking
+ * Ordering:  as sxsk_socket_open()
+ * Syscalls:  as sxsk_socket_open(); fsopen, fsconfig, fsmount where the driver does not tell
+ * Since:     0.1
+ * Source:    own
+ */
+SXSK_API SXSK_MUST_CHECK int sxsk_socket_open_all(struct sxsk_socket *ret_sockets[], unsigned *n,
+						  struct sxsk_pool *pool, const char *ifname,
+						  const struct sxsk_socket_opts *opts);
+
+/** Close a socket. Other threads inside its halves or its wait are told (-ESHUTDOWN) and waited for.
+ * Received frames go home; frames still with the kernel are quarantined until it is provably done
+ * with them. The thread's own frames in Bufs stay valid. NULL does nothing. In a forked child it
+ * closes the file descriptors only.
+ *
+ * Returns:   nothing
+ * Errors:    misuse: SXSK_MISUSE_CLOSED, SXSK_MISUSE_THREADS (from inside the socket's own call)
+ * Ownership: takes
+ * Threads:   any thread; blocking until other threads left the socket (about a millisecond)
+ * Ordering:  everything other threads did in the socket's calls happens before the return
+ * Syscalls:  membarrier, bpf, write, munmap, close; after busy polling pread64, pwrite64
+ * Since:     0.1
+ * Source:    the asymmetric fence: membarrier(2)
+ */
+SXSK_API void sxsk_socket_close(struct sxsk_socket *socket);
+
+/** Receive up to n packets' Bufs; refill the FILL ring.
+ *
+ * Returns:   how many; 0 when none are there or on error (sxsk_socket_error())
+ * Errors:    misuse: SXSK_MISUSE_CLOSED, SXSK_MISUSE_THREADS
+ * Ownership: returns owned
+ * Threads:   one consumer per socket; lock-free
+ * Ordering:  acquire on the kernel's writes
+ * Syscalls:  recvfrom when the driver asks for a wake-up, and with busy polling when there is nothing;
+ *            epoll_ctl once when busy after a wait
+ * Since:     0.1
+ * Source:    DPDK's rte_eth_rx_burst
+ */
+SXSK_API SXSK_MUST_CHECK unsigned sxsk_rx_burst(struct sxsk_socket *socket, struct sxsk_buf bufs[],
+						unsigned n);
+
+/** Send up to n Bufs: reap completions, queue, kick. A packet that cannot be sent (null, under 14
+ * bytes, of another pool ...) is taken, freed and counted with its cause, so that a burst never
+ * livelocks. n = 0 only reaps and kicks. The taken handles are dead, not cleared.
+ *
+ * Returns:   how many were taken, a prefix; fewer when the ring is full or on error
+ *            (sxsk_socket_error())
+ * Errors:    misuse: SXSK_MISUSE_CLOSED, SXSK_MISUSE_THREADS, and per element (taken and nulled)
+ * Ownership: takes [0,ret)
+ * Threads:   one producer per socket; lock-free
+ * Ordering:  release on the caller's writes to the packets
+ * Syscalls:  sendto when the kernel asks for a wake-up, and with busy polling while something is out;
+ *            then also poll, for drivers that sendto does not get to
+ * Since:     0.1
+ * Source:    DPDK's rte_eth_tx_burst
+ */
+SXSK_API SXSK_MUST_CHECK unsigned sxsk_tx_burst(struct sxsk_socket *socket, struct sxsk_buf bufs[],
+						unsigned n);
+
+/** Wait until something can be done. With SXSK_WAIT_RX the caller owns the RX half for the call, with
+ * SXSK_WAIT_TX the TX half. It also flushes the caller's lane of the pool when frames are short, so
+ * that a receiver without frames is woken when one comes home. A caller's own epoll on
+ * sxsk_socket_fd() calls it with time-out 0 before each sleep and after each wake.
+ *
+ * Returns:   events (SXSK_WAIT_*), 0 = time-out, or -errno
+ * Errors:    -EINTR, -ENETDOWN (interface down), -ENXIO (interface removed), -ESHUTDOWN (closed
+ *            meanwhile), -EPROTO (poisoned), -EINVAL (no events); misuse: SXSK_MISUSE_CLOSED (-EINVAL)
+ * Ownership: borrows
+ * Threads:   one consumer (RX), one producer (TX); blocking, timeout_ms milliseconds (-1: for ever)
+ * Ordering:  none
+ * Syscalls:  epoll_wait, epoll_ctl, sendto, recvfrom
+ * Since:     0.1
+ * Source:    own
+ */
+SXSK_API SXSK_MUST_CHECK int sxsk_socket_wait(struct sxsk_socket *socket, unsigned events,
+					      int timeout_ms);
+
+/** A descriptor for the caller's own poll or epoll: readable when sxsk_socket_wait() would return.
+ * Call sxsk_socket_wait(socket, events, 0) before each sleep and after each wake.
+ *
+ * Returns:   the descriptor, or -errno
+ * Errors:    misuse: SXSK_MISUSE_CLOSED (then -EBADF)
+ * Ownership: lends until close
+ * Threads:   any thread; wait-free
+ * Ordering:  none
+ * Syscalls:  none
+ * Since:     0.1
+ * Source:    own
+ */
+SXSK_API SXSK_MUST_CHECK int sxsk_socket_fd(struct sxsk_socket *socket);
+
+/** Why a burst returned fewer than asked.
+ *
+ * Returns:   0 (nothing wrong), -ENETDOWN (interface down), -ENXIO (interface removed), -ESHUTDOWN
+ *            (closing), -EPROTO (poisoned: the kernel side broke the ring protocol)
+ * Errors:    misuse: SXSK_MISUSE_CLOSED (then -EBADF)
+ * Ownership: borrows
+ * Threads:   any thread; wait-free
+ * Ordering:  none
+ * Syscalls:  getsockopt, ioctl
+ * Since:     0.1
+ * Source:    own
+ */
+SXSK_API SXSK_MUST_CHECK int sxsk_socket_error(struct sxsk_socket *socket);
+
+/** End a wait in this socket, now or the next one.
+ *
+ * Returns:   nothing
+ * Errors:    misuse: SXSK_MISUSE_CLOSED
+ * Ownership: borrows
+ * Threads:   any thread; wait-free
+ * Ordering:  what the caller did before is visible to the woken thread
+ * Syscalls:  write
+ * Since:     0.1
+ * Source:    own
+ */
+SXSK_API void sxsk_socket_wake(struct sxsk_socket *socket);
+
+/** Read the socket's settings and counters.
+ *
+ * Returns:   nothing; *ret_stats, of which ret_stats->sz bytes are written
+ * Errors:    misuse: SXSK_MISUSE_CLOSED (all zero), SXSK_MISUSE_ARGUMENT (sz 0)
+ * Ownership: borrows
+ * Threads:   any thread; wait-free
+ * Ordering:  relaxed
+ * Syscalls:  getsockopt
+ * Since:     0.1
+ * Source:    own
+ */
+SXSK_API void sxsk_socket_stats(struct sxsk_socket *socket, struct sxsk_socket_stats *ret_stats);
+
+/** The name of an enum sxsk_mode, for people.
+ *
+ * Returns:   "auto", "copy" or "zero-copy"; "?" for none of them
+ * Errors:    none
+ * Ownership: lends until the end of the program
+ * Threads:   any thread; wait-free
+ * Ordering:  none
+ * Syscalls:  none
+ * Since:     0.1
+ * Source:    own
+ */
+SXSK_API const char *sxsk_mode_name(uint32_t mode);
+
+/** The name of an enum sxsk_attach, for people.
+ *
+ * Returns:   "auto", "native", "skb", "dispatcher" or "none"; "?" for none of them
+ * Errors:    none
+ * Ownership: lends until the end of the program
+ * Threads:   any thread; wait-free
+ * Ordering:  none
+ * Syscalls:  none
+ * Since:     0.1
+ * Source:    own
+ */
+SXSK_API const char *sxsk_attach_name(uint32_t attach);
+
+SXSK_END_DECLS
+#endif

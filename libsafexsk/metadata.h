@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Inside: what packets ask for on the way out, see safexsk/metadata.h. */
+#ifndef SXSK_PRIV_METADATA_H
+#define SXSK_PRIV_METADATA_H
+
+#include "internal.h"
+
+#include <safexsk/metadata.h>
+
+#define METADATA_TX                                                                                \
+	(SXSK_METADATA_TX_TIMESTAMP | SXSK_METADATA_TX_CHECKSUM | SXSK_METADATA_TX_LAUNCH)
+
+/* The kernel's struct xsk_tx_metadata as of Linux 6.15. */
+struct tx_metadata {
+	uint64_t flags;
+	union {
+		struct {
+			uint16_t csum_start;
+			uint16_t csum_offset;
+			uint32_t padding; /* of the kernel's, too */
+			uint64_t launch_time;
+		} request;
+		struct {
+			uint64_t tx_timestamp;
+		} completion;
+	};
+};
+_Static_assert(sizeof(struct tx_metadata) == SXSK_TX_METADATA_LEN, "the kernel's layout");
+
+/* What the owner of a frame asked for; valid with the flag in a handle. */
+struct sxsk_priv_tx_request {
+	uint64_t launch;     /* nanoseconds */
+	uint32_t what;       /* SXSK_METADATA_TX_* */
+	uint16_t offset;     /* of the data that it was asked for, in the frame */
+	uint16_t sum_start;  /* of what is summed, from the data's start */
+	uint16_t sum_offset; /* from there to where the sum goes */
+	uint16_t reserved;
+	atomic_u32 sent; /* with a timestamp to come: read by who kept a reference */
+};
+
+/* A packet's first Buf, with the flag, is about to be sent: are the requests sound, and may this socket's
+ * packets have them? Then they are in the frame. */
+bool sxsk_priv_tx_request_ready(struct sxsk_priv_socket *s, struct sxsk_buf b);
+
+#endif

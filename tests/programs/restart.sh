@@ -1,0 +1,34 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+# kill -9 under load leaves nothing in the way of the next start: no program, no bound queue.
+. "$(dirname "${BASH_SOURCE[0]}")/net.sh"
+
+# killed_and_started: kill it under load, start it again at once; frames come back.
+killed_and_started()
+{
+	kill -KILL "$program"
+	wait "$program"
+	launch 1 l2fwd-1link --link-name f1 || return 1
+	bounded 20 "$traffic/traffic" echo "$host1/h1" --load 1
+}
+
+program_is_gone()
+{
+	bounded 5 sh -c "while ip -n $forwarder -d link show f1 | grep -q xdp; do sleep 0.05; done"
+}
+
+net_line || { fail "network"; finish; }
+
+check "starts" launch 1 l2fwd-1link --link-name f1
+for ((i = 1; i <= 20; i++)); do
+	start "$traffic/traffic" echo "$host1/h1" --load 1 >/dev/null
+	load=$started
+	sleep 0.3
+	check "kill -9 under load, started again, $i" killed_and_started
+	wait "$load"
+done
+kill -KILL "$program"
+wait "$program" 2>/dev/null
+check "no program is left after the last kill -9" program_is_gone
+check "pinned objects are as before" [ "$(find /sys/fs/bpf | grep -c sxsk)" = 0 ]
+finish

@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Offloads that packets ask for: what is refused, what becomes void, and what arrives. */
+#include "support.h"
+
+#include <time.h>
+
+#define META (SXSK_METADATA_TX_CHECKSUM | SXSK_METADATA_TX_TIMESTAMP | SXSK_METADATA_TX_LAUNCH)
+
+static struct sxsk_pool *meta_pool(uint32_t len)
+{
+	return new_pool_with((struct sxsk_pool_opts){ .frame_count = 256, .tx_metadata_len = len });
+}
+
+static struct sxsk_socket *meta_socket(struct sxsk_pool *pool, const char *name, uint32_t metadata,
+				       uint32_t flags)
+{
+	struct sxsk_socket_opts o = { .sz = sizeof(o), .metadata = metadata, .flags = flags };
+	struct sxsk_socket *socket;
+
+	cr_assert_eq(sxsk_socket_open(&socket, pool, name, 0, &o), 0, "%s", sxsk_last_error());
+	return socket;
+}
+
+/* ---- asking -------------------------------------------------------------------------------------------- */
+
+Test(metadata, pool_without_room_for_it_says_so)
+{
+	struct sxsk_pool *pool = new_pool(64);
+	struct sxsk_buf b = packet(pool, 60, 1);
+
+	expect_error(EOPNOTSUPP, "tx_metadata_len", sxsk_buf_tx_checksum(&b, 0, 0));
+	expect_error(EOPNOTSUPP, "tx_metadata_len", sxsk_buf_tx_timestamp(&b));
+	expect_error(EOPNOTSUPP, "tx_metadata_len", sxsk_buf_tx_launch(&b, 1));
+	cr_assert_eq(b.flags, 0);
+	sxsk_buf_unref(&b);
+	sxsk_pool_unref(pool);
+}
+
+Test(metadata, each_wrong_request_is_refused)
+{
+	struct sxsk_pool *pool = meta_pool(24);
+	struct sxsk_buf b = packet(pool, 60, 1), null = { 0 }, clone, stale;
+	uint64_t ns;
+
+	expect_error(EINVAL, "null handle", sxsk_buf_tx_timestamp(&null));
+	expect_error(EINVAL, "null handle", sxsk_buf_tx_time(null, &ns));
+	expect_error(EINVAL, "beyond the 60 bytes", sxsk_buf_tx_checksum(&b, 20, 39));
+	expect_error(EINVAL, "beyond the 60 bytes", sxsk_buf_tx_checksum(&b, 61, 0));
+	expect_error(EINVAL, "beyond", sxsk_buf_tx_checksum(&b, UINT32_MAX, 4));
+	expect_error(EINVAL, "beyond", sxsk_buf_tx_checksum(&b, 4, UINT32_MAX));
+	cr_assert_eq(sxsk_buf_tx_checksum(&b, 20, 38), 0);
+	cr_assert_eq(sxsk_buf_push(&b, 233), 0);
+	expect_error(EMSGSIZE, "23 bytes before the data", sxsk_buf_tx_timestamp(&b));
+	cr_assert_eq(sxsk_buf_pull(&b, 1), 0);
+	cr_assert_eq(sxsk_buf_tx_timestamp(&b), 0);
+	expect_error(ENODATA, "not sent", sxsk_buf_tx_time(b, &ns));
+	count_misuse();
+	clone = sxsk_buf_ref(b);
+	expect_misuse(SXSK_MISUSE_SHARED, "sxsk_buf_tx_checksum",
+		      cr_assert_eq(sxsk_buf_tx_checksum(&b, 0, 0), -EINVAL));
+	sxsk_buf_unref(&clone);
+	stale = b;
+	sxsk_buf_unref(&b);
+	expect_misuse(SXSK_MISUSE_STALE, "sxsk_buf_tx_launch",
+		      cr_assert_eq(sxsk_buf_tx_launch(&stale, 1), -EINVAL));
+	expect_misuse(SXSK_MISUSE_STALE, "sxsk_buf_tx_time",
+		      cr_assert_eq(sxsk_buf_tx_time(stale, &ns), -EINVAL));
+	expect_all_home(pool);
+	sxsk_pool_unref(pool);
+}
+
+/* ---- what reaches the kernel ------------------------------------------------------------------------------ */
+
+struct sender {
+	struct sxsk_pool *pool;
+	struct sxsk_socket *socket;
+	struct sxsk_mem_rings k;
+};
+
+static struct sender sender(const char *name, uint32_t len, uint32_t metadata)
+{
+	struct sender s = { .pool = meta_pool(len) };
+
+	s.socket =
+		meta_socket(s.pool, name, metadata, SXSK_SOCKET_NO_RX | SXSK_SOCKET_MULTI_BUFFER);
+	s.k = take_rings(s.socket);
+	return s;
+}
+
+static void expect_dropped(struct sender *s, struct sxsk_buf b)
+{
+	uint64_t before = socket_stats(s->socket).drop_metadata;
+
+	send_one(s->socket, b);
+	cr_assert_eq(*s->k.tx.producer, *s->k.tx.consumer);
+	cr_assert_eq(socket_stats(s->socket).drop_metadata, before + 1);
+}
+
+static uint64_t request_word(const struct sender *s, uint64_t data, unsigned i)
+{
+	uint64_t word;
+
+	memcpy(&word, s->k.umem + data + 8 * i, sizeof(word));
+	return word;
+}
+
+Test(metadata, requests_lie_before_the_data)
+{
+	for (uint32_t len = 24; len < 256; len += 224) {
+		struct sender s = sender("mem:meta1", len, META);
+		struct sxsk_buf b = packet(s.pool, 100, 1);
+		struct xdp_desc d;
+
+		cr_assert_eq(sxsk_buf_tx_checksum(&b, 34, 16), 0);
+		cr_assert_eq(sxsk_buf_tx_launch(&b, 0x123456789abcdefull), 0);
+		send_one(s.socket, b);
+		d = kernel_take_tx(&s.k);
+		cr_assert_eq(d.options, 2);
+		cr_assert_eq(request_word(&s, d.addr - len, 0), 2 | 4);
+		cr_assert_eq(request_word(&s, d.addr - len, 1), 34 | 16 << 16);
+		cr_assert_eq(request_word(&s, d.addr - len, 2), 0x123456789abcdefull);
+		kernel_complete(&s.k, d.addr);
+		b = packet(s.pool, 100, 1); /* the same frame, perhaps: without a request */
+		send_one(s.socket, b);
+		d = kernel_take_tx(&s.k);
+		cr_assert_eq(d.options, 0);
+		kernel_complete(&s.k, d.addr);
+		close_and_unref(s.socket, s.pool);
+	}
+}
+
+Test(metadata, owner_cannot_change_what_was_checked)
+{
+	struct sender s = sender("mem:meta2", 24, META);
+	struct sxsk_buf b = packet(s.pool, 100, 1), header;
+	struct xdp_desc d;
+
+	cr_assert_eq(sxsk_buf_tx_checksum(&b, 34, 16), 0);
+	header = b;
+	cr_assert_eq(sxsk_buf_push(&header, 24), 0);
+	memset(sxsk_buf_data_mut(header), 0xff, 24);
+	send_one(s.socket, b);
+	d = kernel_take_tx(&s.k);
+	cr_assert_eq(request_word(&s, d.addr - 24, 0), 2, "written again");
+	kernel_complete(&s.k, d.addr);
+
+	b = packet(s.pool, 100, 1);
+	cr_assert_eq(sxsk_buf_tx_timestamp(&b), 0);
+	header = b;
+	cr_assert_eq(sxsk_buf_push(&header, 24), 0);
+	memset(sxsk_buf_data_mut(header), 0xff, 24);
+	header = sxsk_buf_ref(b); /* shared now: it cannot be written */
+	expect_dropped(&s, b);
+	sxsk_buf_unref(&header);
+	close_and_unref(s.socket, s.pool);
+}
+
+Test(metadata, void_requests_drop_their_packet)
+{
+	struct sender s = sender("mem:meta3", 24, META & ~SXSK_METADATA_TX_LAUNCH);
+	struct sxsk_buf b = packet(s.pool, 100, 1), bufs[2];
+
+	cr_assert_eq(sxsk_buf_tx_timestamp(&b), 0);
+	cr_assert_eq(sxsk_buf_push(&b, 14), 0); /* another view */
+	expect_dropped(&s, b);
+
+	b = packet(s.pool, 100, 1);
+	cr_assert_eq(sxsk_buf_tx_checksum(&b, 34, 16), 0);
+	cr_assert_eq(sxsk_buf_trim(&b, 51), 0); /* the sum's place is cut off */
+	expect_dropped(&s, b);
+
+	b = packet(s.pool, 100, 1);
+	cr_assert_eq(sxsk_buf_tx_launch(&b, 1), 0); /* not in the socket's options */
+	expect_dropped(&s, b);
+
+	b = packet(s.pool, 100, 1);
+	b.flags = SXSK_BUF_TX_METADATA; /* by hand */
+	expect_dropped(&s, b);
+
+	for (unsigned i = 0; i < 2; i++)
+		bufs[i] = packet(s.pool, 100, 1);
+	cr_assert_eq(sxsk_buf_tx_timestamp(&bufs[1]), 0); /* not the packet's first */
+	bufs[0].flags = SXSK_BUF_MORE;
+	cr_assert_eq(sxsk_tx_burst(s.socket, bufs, 2), 2);
+	cr_assert_eq(socket_stats(s.socket).drop_metadata, 5);
+	cr_assert_eq(*s.k.tx.producer, 0);
+	expect_accounted(s.pool);
+	close_and_unref(s.socket, s.pool);
+}
+
+Test(metadata, pool_without_it_drops_a_flag_by_hand)
+{
+	struct sxsk_pool *pool = new_pool(64);
+	struct sxsk_socket *socket = meta_socket(pool, "mem:meta4", 0, SXSK_SOCKET_NO_RX);
+	struct sender s = { pool, socket, take_rings(socket) };
+	struct sxsk_buf b = packet(pool, 100, 1);
+
+	b.flags = SXSK_BUF_TX_METADATA;
+	expect_dropped(&s, b);
+	close_and_unref(socket, pool);
+}
+
+Test(metadata, kept_reference_reads_the_time_after_the_completion)
+{
+	struct sender s = sender("mem:meta5", 24, META);
+	struct sxsk_buf b = packet(s.pool, 100, 1), keep, again;
+	struct xdp_desc d;
+	uint64_t ns = 0x5555;
+
+	cr_assert_eq(sxsk_buf_tx_timestamp(&b), 0);
+	keep = sxsk_buf_ref(b);
+	expect_error(ENODATA, "not sent", sxsk_buf_tx_time(keep, &ns));
+	send_one(s.socket, b);
+	cr_assert_eq(sxsk_buf_tx_time(keep, &ns), -EAGAIN);
+	d = kernel_take_tx(&s.k);
+	cr_assert_eq(d.options, 2);
+	again = sxsk_buf_ref(keep); /* while the kernel may be writing there */
+	expect_dropped(&s, again);
+	memcpy(s.k.umem + d.addr - 16, &ns, sizeof(ns));
+	kernel_complete(&s.k, d.addr);
+	ns = 0;
+	reap(s.socket);
+	cr_assert_eq(sxsk_buf_tx_time(keep, &ns), 0);
+	cr_assert_eq(ns, 0x5555);
+	cr_assert_eq(sxsk_buf_tx_timestamp(&keep), 0, "a new request of the only owner");
+	expect_error(ENODATA, "not sent", sxsk_buf_tx_time(keep, &ns));
+	sxsk_buf_unref(&keep);
+	close_and_unref(s.socket, s.pool);
+}
+
+/* ---- what arrives ----------------------------------------------------------------------------------------- */
+
+static uint16_t sum_of(const unsigned char *p, uint32_t len)
+{
+	uint32_t sum = 0;
+
+	for (uint32_t i = 0; i < len; i++)
+		sum += (uint32_t)p[i] << (i & 1 ? 0 : 8);
+	while (sum >> 16)
+		sum = (sum & 0xffff) + (sum >> 16);
+	return (uint16_t)sum;
+}
+
+Test(metadata, device_completes_checksums_and_notes_the_time)
+{
+	struct sxsk_pool *pool = meta_pool(24), *far = new_pool(256);
+	struct sxsk_socket *a = meta_socket(pool, "mem:meta6", META, 0),
+			   *b = new_socket(far, "mem:meta6", 0);
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_TAI, &now);
+	for (uint32_t len = 60; len < 200; len += 7) {
+		struct sxsk_buf out = packet(pool, len, (unsigned char)(len * 3)), keep, in;
+		const unsigned char *data;
+		uint64_t ns;
+
+		cr_assert_eq(sxsk_buf_tx_checksum(&out, 20, 18), 0);
+		cr_assert_eq(sxsk_buf_tx_timestamp(&out), 0);
+		keep = sxsk_buf_ref(out);
+		send_one(a, out);
+		reap(a);
+		cr_assert_eq(sxsk_rx_burst(b, &in, 1), 1);
+		data = sxsk_buf_data(in);
+		/* Its complement is in the place of what was there, and that was the start's value. */
+		cr_assert_neq(data[38] << 8 | data[39], (len * 3 & 255) * 257, "%u", len);
+		cr_assert_eq(data[37], len * 3 & 255);
+		cr_assert_eq((uint16_t) ~(data[38] << 8 | data[39]),
+			     sum_of(sxsk_buf_data(keep) ?
+					    (const unsigned char *)sxsk_buf_data(keep) + 20 :
+					    NULL,
+				    len - 20));
+		cr_assert_eq(sxsk_buf_tx_time(keep, &ns), 0, "%s", sxsk_last_error());
+		cr_assert_geq(ns / 1000000000, (uint64_t)now.tv_sec);
+		cr_assert_leq(ns / 1000000000, (uint64_t)now.tv_sec + 60);
+		sxsk_buf_unref(&in);
+		sxsk_buf_unref(&keep);
+	}
+	cr_assert_eq(socket_stats(a).comp_refused, 0);
+	sxsk_socket_close(b);
+	sxsk_pool_unref(far);
+	close_and_unref(a, pool);
+}
+
+Test(metadata, socket_options_are_checked)
+{
+	struct sxsk_pool *pool = meta_pool(24);
+	struct sxsk_socket_opts o = { .sz = sizeof(o), .metadata = 1u << 30 };
+	struct sxsk_socket *socket;
+
+	expect_error(EINVAL, "no such request",
+		     sxsk_socket_open(&socket, pool, "mem:meta7", 0, &o));
+	o.metadata = SXSK_METADATA_TX_CHECKSUM;
+	o.flags = SXSK_SOCKET_NO_TX;
+	expect_error(EINVAL, "NO_TX", sxsk_socket_open(&socket, pool, "mem:meta7", 0, &o));
+	sxsk_pool_unref(pool);
+}
