@@ -158,6 +158,14 @@ static void make_rx_run(struct sxsk_priv_socket *s)
 					       .shift = pool->shift };
 }
 
+ALWAYS_INLINE uint32_t receive_shift(const struct sxsk_priv_rx_run *r, const struct xdp_desc *d,
+				     uint32_t n, struct sxsk_buf bufs[], uint64_t *ret_bytes,
+				     unsigned every)
+{
+	return r->shift == 11 ? receive_run(r, d, n, bufs, ret_bytes, 11, every) :
+				receive_run(r, d, n, bufs, ret_bytes, 12, every);
+}
+
 uint32_t sxsk_priv_frames_receive(struct sxsk_priv_socket *s, uint32_t at, uint32_t n,
 				  struct sxsk_buf bufs[], uint64_t *ret_bytes)
 {
@@ -166,11 +174,15 @@ uint32_t sxsk_priv_frames_receive(struct sxsk_priv_socket *s, uint32_t at, uint3
 	const struct sxsk_priv_rx_run *r = &s->rx_run;
 
 	n = n < room ? n : room;
-	if (likely(r->ahead))
-		return r->shift == 11 ? receive_run(r, d, n, bufs, ret_bytes, 11, true) :
-					receive_run(r, d, n, bufs, ret_bytes, 12, true);
-	return r->shift == 11 ? receive_run(r, d, n, bufs, ret_bytes, 11, false) :
-				receive_run(r, d, n, bufs, ret_bytes, 12, false);
+	/* Not where another thread frees what this one receives, and likely reads it, too: that would only
+	 * take the line from there. */
+	if (unlikely(!r->ahead))
+		return receive_shift(r, d, n, bufs, ret_bytes, 0);
+	if (n <= 32)
+		return receive_shift(r, d, n, bufs, ret_bytes, 1);
+	if (n < 128)
+		return receive_shift(r, d, n, bufs, ret_bytes, 2);
+	return receive_shift(r, d, n, bufs, ret_bytes, 4);
 }
 
 void sxsk_priv_frames_receive_rest(struct sxsk_priv_socket *s, uint32_t at, uint32_t n,
