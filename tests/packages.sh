@@ -10,7 +10,7 @@ declare -A packages=(
 	[build]="gcc libc6-dev meson ninja-build pkg-config libbpf-dev libxdp-dev"
 	[demo]="iproute2 ethtool iputils-ping iperf3"
 	[test]="libcriterion-dev g++ clang binutils python3 iproute2 ethtool bpftool iputils-ping procps"
-	[bench]="valgrind binutils python3 iproute2 procps"
+	[bench]="valgrind binutils python3 iproute2 procps dpdk-dev"
 	[ci]="clang-format"
 	[vm]="qemu-system-x86 busybox-static cpio xz-utils debian-archive-keyring iproute2"
 )
