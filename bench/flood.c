@@ -3,7 +3,7 @@
  * flood: send packets as fast as one processor can, at a given rate, or so that a given number is on
  * the way, until they come back to the same interface.
  *
- *   flood IF --duration 3 [--window PACKETS | --rate PPS] [--size BYTES]
+ *   flood IF --duration 3 [--window PACKETS | --rate PPS] [--size BYTES] [--program pass]
  *
  * The kernel runs an XDP program on packets of its own making and sends those that the program lets
  * pass (BPF_F_TEST_XDP_LIVE_FRAMES, Linux 5.18; the idea is xdp-trafficgen's): no system call, no
@@ -11,6 +11,9 @@
  * the receiving end's XDP program runs on this processor, too. The peer needs an XDP program; packets
  * that it has no room for are gone. With a window smaller than the peer's rings there are none of
  * those, and yet it always has something to do.
+ *
+ * With --program pass the interface gets an XDP program of its own: drivers other than veth's send such
+ * packets only then.
  *
  * What comes back is counted and dropped by a program at the interface's ingress (clsact).
  */
@@ -40,6 +43,7 @@ struct options {
 	const char *ifname;
 	unsigned ifindex, size;
 	double duration, rate, window;
+	bool program;
 };
 
 /* What the programs know: the one value of a map, which this process maps too. */
@@ -124,6 +128,16 @@ static int load_counter(int map_fd)
 			     sizeof(code) / sizeof(code[0]), NULL);
 }
 /* clang-format on */
+
+static int attach_pass(unsigned ifindex)
+{
+	const struct bpf_insn code[] = { MOV_IMM(R(0), XDP_PASS), EXIT };
+	int program = bpf_prog_load(BPF_PROG_TYPE_XDP, "flood_pass", "Dual BSD/GPL", code,
+				    sizeof(code) / sizeof(code[0]), NULL);
+
+	/* The link goes with this process. */
+	return program < 0 ? -1 : bpf_link_create(program, (int)ifindex, BPF_XDP, NULL);
+}
 
 static int attach_counter(unsigned ifindex, int program)
 {
@@ -222,11 +236,13 @@ static struct options parse(int argc, char *argv[])
 			o.window = number(argv[i + 1], 0, 1e6);
 		else if (strcmp(argv[i], "--size") == 0)
 			o.size = (unsigned)number(argv[i + 1], 14, 1514);
+		else if (strcmp(argv[i], "--program") == 0 && strcmp(argv[i + 1], "pass") == 0)
+			o.program = true;
 		else
 			o.ifindex = 0;
 	if (o.ifindex == 0 || (o.rate > 0 && o.window > 0)) {
 		fputs("usage: flood IF [--duration SECONDS] [--window PACKETS | --rate PPS] "
-		      "[--size BYTES]\n",
+		      "[--size BYTES] [--program pass]\n",
 		      stderr);
 		exit(1);
 	}
@@ -245,7 +261,8 @@ int main(int argc, char *argv[])
 		state = mmap(NULL, sizeof(struct state), PROT_READ | PROT_WRITE, MAP_SHARED, map,
 			     0);
 	if (sender < 0 || counter < 0 || state == MAP_FAILED ||
-	    attach_counter(o.ifindex, counter) != 0 || run(&o, sender, state) != 0) {
+	    (o.program && attach_pass(o.ifindex) < 0) || attach_counter(o.ifindex, counter) != 0 ||
+	    run(&o, sender, state) != 0) {
 		fprintf(stderr, "flood: %s: %s\n", o.ifname, strerror(errno));
 		return 1;
 	}

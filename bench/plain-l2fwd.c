@@ -340,6 +340,15 @@ static double clock_seconds(clockid_t clock)
 	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
+static bool zero_copy(int fd)
+{
+	struct xdp_options options = { 0 };
+	socklen_t len = sizeof(options);
+
+	return getsockopt(fd, SOL_XDP, XDP_OPTIONS, &options, &len) == 0 &&
+	       options.flags & XDP_OPTIONS_ZEROCOPY;
+}
+
 static void show(const struct plain *p, const struct options *o, double seconds, double cpu)
 {
 	struct xdp_statistics k = { 0 };
@@ -384,7 +393,8 @@ int main(int argc, char *argv[])
 	refill(&p);
 	steer(&p, o.ifname);
 	catch_signals(o.duration);
-	printf("plain-l2fwd: on %s queue %u\n", o.ifname, o.queue);
+	printf("plain-l2fwd: on %s queue %u: %s mode\n", o.ifname, o.queue,
+	       zero_copy(p.fd) ? "zero-copy" : "copy");
 	begin = clock_seconds(CLOCK_MONOTONIC);
 	cpu = clock_seconds(CLOCK_PROCESS_CPUTIME_ID);
 	forward(&p, o.burst);

@@ -3,14 +3,15 @@
 # Install the Debian packages that a group of tasks needs. What is there already costs no network
 # and needs no root.
 #
-#   tests/packages.sh GROUP...      groups: build demo test bench ci vm
+#   tests/packages.sh GROUP...      groups: build demo test bench peers ci vm
 set -u
 
 declare -A packages=(
 	[build]="gcc libc6-dev meson ninja-build pkg-config libbpf-dev libxdp-dev"
 	[demo]="iproute2 ethtool iputils-ping iperf3"
 	[test]="libcriterion-dev g++ clang binutils python3 iproute2 ethtool bpftool iputils-ping procps"
-	[bench]="valgrind binutils python3 iproute2 procps dpdk-dev"
+	[bench]="valgrind binutils python3 iproute2 procps"
+	[peers]="dpdk-dev"
 	[ci]="clang-format"
 	[vm]="qemu-system-x86 busybox-static cpio xz-utils debian-archive-keyring iproute2"
 )
