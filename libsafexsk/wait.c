@@ -209,6 +209,18 @@ static struct sxsk_priv_half *pick_half(struct sxsk_priv_socket *s, unsigned eve
 	return events & SXSK_WAIT_RX || !(events & SXSK_WAIT_TX) ? &s->rx : &s->tx;
 }
 
+/* Nothing would ever come there. */
+static int missing_half(const struct sxsk_priv_socket *s, unsigned events)
+{
+	if (events & SXSK_WAIT_RX && s->flags & SXSK_SOCKET_NO_RX)
+		return sxsk_priv_fail(EINVAL,
+				      "SXSK_WAIT_RX: the socket was opened with SXSK_SOCKET_NO_RX");
+	if (events & SXSK_WAIT_TX && s->flags & SXSK_SOCKET_NO_TX)
+		return sxsk_priv_fail(EINVAL,
+				      "SXSK_WAIT_TX: the socket was opened with SXSK_SOCKET_NO_TX");
+	return 0;
+}
+
 int sxsk_socket_wait(struct sxsk_socket *socket, unsigned events, int timeout_ms)
 {
 	const unsigned known = SXSK_WAIT_RX | SXSK_WAIT_TX | SXSK_WAIT_WAKE;
@@ -232,7 +244,9 @@ int sxsk_socket_wait(struct sxsk_socket *socket, unsigned events, int timeout_ms
 		return -ESHUTDOWN;
 	w.lane = lane_of(t, load_relaxed(&s->pool_cookie));
 	w.stock = w.lane ? &w.lane->stock : &w.half->stock;
-	ret = wait_in(&w, timeout_ms);
+	ret = missing_half(s, events);
+	if (!ret)
+		ret = wait_in(&w, timeout_ms);
 	half_leave(w.half, t);
 	return ret;
 }

@@ -689,7 +689,7 @@ static void expect_poisoned(struct sxsk_socket *socket, struct sxsk_pool *pool)
 	cr_assert_not_null(sxsk_buf_data_mut(b), "it was not taken");
 	sxsk_buf_unref(&b);
 	cr_assert_eq(sxsk_rx_burst(socket, &b, 1), 0);
-	cr_assert_eq(sxsk_socket_wait(socket, SXSK_WAIT_RX, 1000), -EPROTO);
+	cr_assert_eq(sxsk_socket_wait(socket, SXSK_WAIT_WAKE, 1000), -EPROTO);
 	sxsk_socket_close(socket);
 	expect_accounted(pool);
 	sxsk_pool_unref(pool);

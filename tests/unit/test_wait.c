@@ -534,3 +534,20 @@ Test(wait, receiver_does_not_reap_a_tx_half_that_it_handed_over)
 	cr_assert_eq(h.ret, SXSK_WAIT_WAKE);
 	cut(&c);
 }
+
+/* A receiver's TX ring has room for ever, and a sender's RX ring never a packet. */
+Test(wait, half_that_the_socket_was_opened_without_is_refused)
+{
+	struct sxsk_pool *pool = new_pool(256);
+	struct sxsk_socket *only_rx = new_socket(pool, "mem:o6", SXSK_SOCKET_NO_TX),
+			   *only_tx = new_socket(pool, "mem:o6", SXSK_SOCKET_NO_RX);
+
+	expect_error(EINVAL, "SXSK_SOCKET_NO_TX", sxsk_socket_wait(only_rx, SXSK_WAIT_TX, -1));
+	expect_error(EINVAL, "SXSK_SOCKET_NO_TX",
+		     sxsk_socket_wait(only_rx, SXSK_WAIT_RX | SXSK_WAIT_TX, -1));
+	expect_error(EINVAL, "SXSK_SOCKET_NO_RX", sxsk_socket_wait(only_tx, SXSK_WAIT_RX, -1));
+	cr_assert_eq(sxsk_socket_wait(only_rx, SXSK_WAIT_RX, 0), 0);
+	cr_assert_eq(sxsk_socket_wait(only_tx, SXSK_WAIT_TX, 0), SXSK_WAIT_TX);
+	sxsk_socket_close(only_rx);
+	close_and_unref(only_tx, pool);
+}

@@ -269,7 +269,8 @@ SXSK_API SXSK_MUST_CHECK unsigned sxsk_tx_burst(struct sxsk_socket *socket, stru
  *
  * Returns:   events (SXSK_WAIT_*), 0 = time-out, or -errno
  * Errors:    -EINTR, -ENETDOWN (interface down), -ENXIO (interface removed), -ESHUTDOWN (closed
- *            meanwhile), -EPROTO (poisoned), -EINVAL (no events); misuse: SXSK_MISUSE_CLOSED (-EINVAL)
+ *            meanwhile), -EPROTO (poisoned), -EINVAL (no events, or of a half that the socket was opened
+ *            without); misuse: SXSK_MISUSE_CLOSED (-EINVAL)
  * Ownership: borrows
  * Threads:   one consumer (RX), one producer (TX); blocking, timeout_ms milliseconds (-1: for ever)
  * Ordering:  none
