@@ -64,10 +64,12 @@ stock_for(struct sxsk_priv_socket *s, struct sxsk_priv_half *half, struct sxsk_p
 	return lane ? &lane->stock : &half->stock;
 }
 
-/* The kernel side broke the ring protocol: no index of its rings is to be believed any more. */
-static __attribute__((noinline, cold)) void poison(struct sxsk_priv_socket *s)
+/* The kernel side broke the ring protocol: no index of its rings is to be believed any more. Nobody
+ * touches them from now on, unrefs of this half's thread included. */
+__attribute__((noinline, cold)) void sxsk_priv_poison(struct sxsk_priv_socket *s)
 {
 	store_relaxed(&s->failed, EPROTO);
+	store_relaxed(&s->rx.direct, 0);
 }
 
 /* ---- receive ------------------------------------------------------------------------------------------ */
@@ -155,11 +157,11 @@ static void refill(struct sxsk_priv_socket *s, struct sxsk_priv_stock *stock, ui
 	struct sxsk_priv_queue *q = s->q;
 	uint32_t want = lacking(q), free_slots, done = 0;
 
-	if (want < least || want == 0)
+	if (want < least || want == 0 || sxsk_priv_poisoned(s))
 		return;
 	free_slots = xsk_prod_nb_free(&q->fill, want);
 	if (unlikely(free_slots > q->fill.size)) {
-		poison(s);
+		sxsk_priv_poison(s);
 		return;
 	}
 	want = want < free_slots ? want : free_slots;
@@ -197,7 +199,7 @@ static inline void took(struct sxsk_priv_socket *s, uint32_t descs, uint32_t pac
 	xsk_ring_cons__release(&s->rx_ring, descs);
 	q->fill_returned += descs;
 	if (unlikely(q->fill_returned > q->fill_given))
-		poison(s);
+		sxsk_priv_poison(s);
 	count_add(&s->rx_packets, packets);
 	count_add(&s->rx_bytes, bytes);
 }
@@ -223,8 +225,11 @@ receive(struct sxsk_priv_socket *s, struct sxsk_priv_thread *t, struct sxsk_buf 
 	uint64_t bytes;
 	uint32_t at, got, m;
 
-	if (unlikely(lacks_batch(q) || load_relaxed(&s->pool->attention)))
+	if (unlikely(lacks_batch(q) || load_relaxed(&s->pool->attention))) {
 		refill(s, stock_for(s, &s->rx, t), q->fill_batch);
+		if (unlikely(sxsk_priv_poisoned(s)))
+			return 0;
+	}
 	got = xsk_ring_cons__peek(&s->rx_ring, n, &at);
 	if (got == 0) {
 		/* The driver may have asked for it after the last refill looked. */
@@ -233,7 +238,7 @@ receive(struct sxsk_priv_socket *s, struct sxsk_priv_thread *t, struct sxsk_buf 
 		return 0;
 	}
 	if (unlikely(s->rx_ring.cached_prod - at > s->rx_ring.size)) {
-		poison(s);
+		sxsk_priv_poison(s);
 		return 0;
 	}
 	m = sxsk_priv_frames_receive(s, at, got, bufs, &bytes);
@@ -324,7 +329,7 @@ uint32_t sxsk_priv_reap(struct sxsk_priv_socket *s, struct sxsk_priv_stock *stoc
 	struct sxsk_priv_queue *q = s->q;
 	uint32_t at, got, most, total = 0;
 
-	do {
+	while (!sxsk_priv_poisoned(s)) {
 		if (stock->cap - stock->n < BURST_CHUNK)
 			sxsk_priv_stock_spill(s->pool, stock, (stock->n + 1) / 2);
 		most = stock->cap - stock->n < BURST_CHUNK ? stock->cap - stock->n : BURST_CHUNK;
@@ -332,7 +337,7 @@ uint32_t sxsk_priv_reap(struct sxsk_priv_socket *s, struct sxsk_priv_stock *stoc
 		if (got == 0)
 			break;
 		if (unlikely(q->comp.cached_prod - at > q->comp.size)) {
-			poison(s);
+			sxsk_priv_poison(s);
 			break;
 		}
 		stock->n += sxsk_priv_frames_complete(s, at, got, stock->holder,
@@ -340,11 +345,11 @@ uint32_t sxsk_priv_reap(struct sxsk_priv_socket *s, struct sxsk_priv_stock *stoc
 		xsk_ring_cons__release(&q->comp, got);
 		q->comp_returned += got;
 		total += got;
-		if (unlikely(q->comp_returned > q->comp_given)) {
-			poison(s);
+		if (unlikely(q->comp_returned > q->comp_given))
+			sxsk_priv_poison(s);
+		if (got < most)
 			break;
-		}
-	} while (got == most);
+	}
 	count_add(&s->tx_completed, total);
 	return total;
 }
@@ -363,14 +368,14 @@ void sxsk_priv_kick(struct sxsk_priv_socket *s)
 {
 	uint32_t left = waiting(s);
 
-	if (!left && !(s->flags & SOCKET_BUSY_POLL))
+	if ((!left && !(s->flags & SOCKET_BUSY_POLL)) || sxsk_priv_poisoned(s))
 		return;
 	for (uint32_t tries = left / 32 + 2; tries; tries--) {
 		uint32_t before = left;
 		int err;
 
 		if (unlikely(left > s->tx_ring.size)) { /* it took more than was given */
-			poison(s);
+			sxsk_priv_poison(s);
 			return;
 		}
 		if (!(s->flags & (SXSK_SOCKET_NO_NEED_WAKEUP | SOCKET_BUSY_POLL)) &&
@@ -384,7 +389,8 @@ void sxsk_priv_kick(struct sxsk_priv_socket *s)
 		else if (err == -EAGAIN)
 			count_add(&s->kick_again, 1);
 		else if (err == -ENXIO)
-			store_relaxed(&s->failed, ENXIO);
+			(void)cas_relaxed(&s->failed, &(uint32_t){ 0 },
+					  ENXIO); /* poisoned: for good */
 		if (!left || (left == before && !(s->tx_untold && err == -EAGAIN)))
 			return;
 	}
@@ -398,11 +404,13 @@ static unsigned transmit(struct sxsk_priv_socket *s, struct sxsk_priv_stock *sto
 	unsigned taken;
 
 	(void)sxsk_priv_reap(s, stock);
+	if (unlikely(sxsk_priv_poisoned(s)))
+		return 0;
 	/* Never more in flight than COMPLETION holds: a full one would stall the kernel. */
 	room = q->comp.size - in_flight(q);
 	slots = xsk_prod_nb_free(&s->tx_ring, n);
 	if (unlikely(slots > s->tx_ring.size)) {
-		poison(s);
+		sxsk_priv_poison(s);
 		return 0;
 	}
 	taken = sxsk_priv_frames_send(s, bufs, n, s->tx_ring.cached_prod,

@@ -19,6 +19,7 @@
 
 #include "atomic.h"
 
+#include <errno.h>
 #include <linux/if_xdp.h>
 #include <pthread.h>
 #include <safexsk/safexsk.h>
@@ -477,6 +478,11 @@ void sxsk_priv_refill(struct sxsk_priv_socket *s, struct sxsk_priv_stock *stock,
 uint32_t sxsk_priv_reap(struct sxsk_priv_socket *s, struct sxsk_priv_stock *stock);
 void sxsk_priv_kick(struct sxsk_priv_socket *s);
 void sxsk_priv_kick_rx(struct sxsk_priv_socket *s);
+void sxsk_priv_poison(struct sxsk_priv_socket *s);
+static inline bool sxsk_priv_poisoned(const struct sxsk_priv_socket *s)
+{
+	return load_relaxed(&((struct sxsk_priv_socket *)(uintptr_t)s)->failed) == EPROTO;
+}
 /* Is it for this socket's own calls to get the driver to receive? */
 static inline bool kicks_rx(const struct sxsk_priv_socket *s)
 {

@@ -556,9 +556,7 @@ static void drain_rings(struct sxsk_priv_socket *s)
 	struct sxsk_buf bufs[BURST_CHUNK];
 	uint32_t at, got;
 
-	if (load_relaxed(&s->failed) == EPROTO) /* its indices are not to be believed */
-		return;
-	while (!(s->flags & SXSK_SOCKET_NO_RX) &&
+	while (!(s->flags & SXSK_SOCKET_NO_RX) && !sxsk_priv_poisoned(s) &&
 	       (got = xsk_ring_cons__peek(&s->rx_ring, BURST_CHUNK, &at)) > 0 &&
 	       s->rx_ring.cached_prod - at <= s->rx_ring.size) {
 		struct sxsk_priv_received r = { 0 };
@@ -573,7 +571,7 @@ static void drain_rings(struct sxsk_priv_socket *s)
 		s->rx_ring.cached_prod = s->rx_ring.cached_cons = at + r.descs;
 		xsk_ring_cons__release(&s->rx_ring, r.descs);
 	}
-	if (s->flags & SXSK_SOCKET_NO_TX)
+	if (s->flags & SXSK_SOCKET_NO_TX || sxsk_priv_poisoned(s))
 		return;
 	queue_lock(s, &s->q->comp_lock);
 	/* What stays in this TX ring would be missing from what the queue's other sockets may send. */
