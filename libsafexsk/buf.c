@@ -1,15 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Bufs beyond the inline accessors: references, copies, user areas. */
 #include "frame.h"
+#include "metadata.h"
 
 #include <errno.h>
 #include <string.h>
-
-/* The pool of a handle that was checked: in these calls its own reference keeps it alive. */
-static struct sxsk_priv_pool *pool_of_buf(struct sxsk_buf b)
-{
-	return &sxsk_priv_registry.pool[b.pool <= SXSK_MAX_POOLS ? b.pool : 0];
-}
 
 struct sxsk_buf sxsk_buf_ref(struct sxsk_buf b)
 {
@@ -49,6 +44,8 @@ int sxsk_buf_copy(struct sxsk_pool *to, struct sxsk_buf b, struct sxsk_buf *ret_
 	copy.length = b.length;
 	copy.flags = b.flags;
 	memcpy(sxsk_buf_data_mut(copy), from, b.length);
+	if (copy.flags & SXSK_BUF_TX_METADATA)
+		sxsk_priv_tx_request_copy(b, copy);
 	*ret_copy = copy;
 	return 0;
 }

@@ -165,6 +165,13 @@ void sxsk_priv_ledger_destroy(struct sxsk_priv_ledger *l);
 bool sxsk_priv_ledger_add(struct sxsk_priv_ledger *l, uint32_t frame);
 bool sxsk_priv_ledger_remove(struct sxsk_priv_ledger *l, uint32_t frame);
 
+/* The pool of a handle: when it was checked, its own reference keeps the pool alive; before, it may be no
+ * more than a place that can be read. */
+static inline struct sxsk_priv_pool *pool_of_buf(struct sxsk_buf b)
+{
+	return &sxsk_priv_registry.pool[b.pool <= SXSK_MAX_POOLS ? b.pool : 0];
+}
+
 static inline struct sxsk_pool *pool_cookie(const struct sxsk_priv_pool *pool)
 {
 	return (struct sxsk_pool *)(uintptr_t)load_relaxed(

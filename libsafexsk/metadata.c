@@ -17,19 +17,16 @@
 #include <errno.h>
 #include <string.h>
 
-static struct sxsk_priv_pool *pool_of_buf(struct sxsk_buf b)
-{
-	return &sxsk_priv_registry.pool[b.pool];
-}
-
 static struct sxsk_priv_tx_request *request_of(const struct sxsk_priv_pool *pool, struct sxsk_buf b)
 {
 	return &pool->tx_requests[sxsk_buf_index(b)];
 }
 
-static unsigned char *metadata_of(const struct sxsk_priv_pool *pool, struct sxsk_buf b)
+/* Before the data at this offset, which has been found to leave the room. */
+static unsigned char *metadata_at(const struct sxsk_priv_pool *pool, struct sxsk_buf b,
+				  uint32_t offset)
 {
-	return pool->base + (size_t)sxsk_buf_index(b) * pool->chunk + b.offset -
+	return pool->base + (size_t)sxsk_buf_index(b) * pool->chunk + offset -
 	       pool->tx_metadata_len;
 }
 
@@ -42,7 +39,7 @@ static void write_request(const struct sxsk_priv_pool *pool, struct sxsk_buf b)
 						    .csum_offset = r->sum_offset,
 						    .launch_time = r->launch } };
 
-	memcpy(metadata_of(pool, b), &m, sizeof(m));
+	memcpy(metadata_at(pool, b, b.offset), &m, sizeof(m));
 }
 
 static bool is_written(const struct sxsk_priv_pool *pool, struct sxsk_buf b)
@@ -50,7 +47,7 @@ static bool is_written(const struct sxsk_priv_pool *pool, struct sxsk_buf b)
 	const struct sxsk_priv_tx_request *r = request_of(pool, b);
 	struct tx_metadata m;
 
-	memcpy(&m, metadata_of(pool, b), sizeof(m));
+	memcpy(&m, metadata_at(pool, b, b.offset), sizeof(m));
 	return m.flags == r->what && m.request.csum_start == r->sum_start &&
 	       m.request.csum_offset == r->sum_offset && m.request.launch_time == r->launch;
 }
@@ -151,16 +148,39 @@ int sxsk_buf_tx_time(struct sxsk_buf b, uint64_t *ret_ns)
 		sxsk_priv_misuse_buf(b, "sxsk_buf_tx_time");
 		return -EINVAL;
 	}
-	if (!(b.flags & SXSK_BUF_TX_METADATA) || !load_relaxed(&request_of(pool, b)->sent))
+	/* The flag is the caller's to set, or came with a copy from another pool. */
+	if (!(b.flags & SXSK_BUF_TX_METADATA) || pool->tx_metadata_len == 0 ||
+	    !load_relaxed(&request_of(pool, b)->sent))
 		return sxsk_priv_fail(
 			ENODATA, "sxsk_buf_tx_time: the packet was not sent with a request for it");
 	/* Acquire, in here: the kernel writes the time before the completion, which takes the transmission
 	 * off the word. */
 	if (FRAME_TX_OF(frame_word(pool, sxsk_buf_index(b))) > 0)
 		return -EAGAIN;
-	memcpy(&m, metadata_of(pool, b), sizeof(m));
+	/* Where it was sent from: this handle's view may be another one by now. */
+	memcpy(&m, metadata_at(pool, b, request_of(pool, b)->offset), sizeof(m));
 	*ret_ns = m.completion.tx_timestamp;
 	return 0;
+}
+
+void sxsk_priv_tx_request_copy(struct sxsk_buf from, struct sxsk_buf to)
+{
+	const struct sxsk_priv_pool *in = pool_of_buf(from), *out = pool_of_buf(to);
+	struct sxsk_priv_tx_request *r;
+
+	if (out->tx_metadata_len == 0)
+		return;
+	r = request_of(out, to);
+	/* What the frame's last packet asked for is none of this one's. */
+	*r = (struct sxsk_priv_tx_request){ 0 };
+	if (in->tx_metadata_len == 0 || request_of(in, from)->offset != from.offset ||
+	    to.offset < out->tx_metadata_len)
+		return;
+	r->launch = request_of(in, from)->launch;
+	r->what = request_of(in, from)->what;
+	r->sum_start = request_of(in, from)->sum_start;
+	r->sum_offset = request_of(in, from)->sum_offset;
+	r->offset = to.offset;
 }
 
 /* ---- sending ------------------------------------------------------------------------------------------ */

@@ -38,6 +38,8 @@ struct sxsk_priv_tx_request {
 	atomic_u32 sent; /* with a timestamp to come: read by who kept a reference */
 };
 
+/* `to`, with the flag, is a copy of `from`: it asks for the same, or its request is void. */
+void sxsk_priv_tx_request_copy(struct sxsk_buf from, struct sxsk_buf to);
 /* A packet's first Buf, with the flag, is about to be sent: are the requests sound, and may this socket's
  * packets have them? Then they are in the frame. */
 bool sxsk_priv_tx_request_ready(struct sxsk_priv_socket *s, struct sxsk_buf b);

@@ -228,6 +228,123 @@ Test(metadata, kept_reference_reads_the_time_after_the_completion)
 	close_and_unref(s.socket, s.pool);
 }
 
+/* What the time is read from is where the packet was sent from, whatever the handle shows by now. */
+Test(metadata, time_is_found_from_any_view)
+{
+	struct sender s = sender("mem:meta7", 24, META);
+	struct sxsk_buf all[256], b = { 0 }, keep;
+	struct xdp_desc d;
+	uint64_t ns = 0x5555;
+
+	cr_assert_eq(take_all(s.pool, all, 256), 256);
+	for (unsigned i = 0; i < 256; i++)
+		if (sxsk_buf_index(all[i]) == 0) { /* before this frame is no memory */
+			b = all[i];
+			all[i] = (struct sxsk_buf){ 0 };
+		}
+	sxsk_buf_unref_burst(all, 256);
+	cr_assert_eq(sxsk_buf_put(&b, 100), 0);
+	cr_assert_eq(sxsk_buf_tx_timestamp(&b), 0);
+	keep = sxsk_buf_ref(b);
+	send_one(s.socket, b);
+	d = kernel_take_tx(&s.k);
+	memcpy(s.k.umem + d.addr - 16, &ns, sizeof(ns));
+	kernel_complete(&s.k, d.addr);
+	reap(s.socket);
+	cr_assert_eq(sxsk_buf_push(&keep, keep.offset), 0);
+	ns = 0;
+	cr_assert_eq(sxsk_buf_tx_time(keep, &ns), 0);
+	cr_assert_eq(ns, 0x5555);
+	cr_assert_eq(sxsk_buf_pull(&keep, 300), 0);
+	cr_assert_eq(sxsk_buf_tx_time(keep, &ns), 0);
+	cr_assert_eq(ns, 0x5555);
+	sxsk_buf_unref(&keep);
+	close_and_unref(s.socket, s.pool);
+}
+
+/* ---- copies ------------------------------------------------------------------------------------------------ */
+
+Test(metadata, copy_asks_for_the_same)
+{
+	struct sender s = sender("mem:meta8", 24, META);
+	struct sxsk_buf b = packet(s.pool, 100, 1), other = packet(s.pool, 100, 2), copy, rest[256],
+			clone;
+	unsigned n = take_all(s.pool, rest, 256); /* the next frame is the one given back last */
+	uint32_t index;
+
+	/* The copy's frame was another packet's, which asked for something else. */
+	cr_assert_eq(sxsk_buf_tx_launch(&other, 77), 0);
+	index = sxsk_buf_index(other);
+	sxsk_buf_unref(&other);
+	cr_assert_eq(sxsk_buf_tx_checksum(&b, 20, 16), 0);
+	clone = sxsk_buf_ref(b);
+	copy = clone;
+	cr_assert_eq(sxsk_buf_unshare(&copy), 0);
+	cr_assert_eq(sxsk_buf_index(copy), index, "the test's premise");
+	send_one(s.socket, copy);
+	cr_assert_eq(request_word(&s, kernel_take_tx(&s.k).addr - 24, 0),
+		     SXSK_METADATA_TX_CHECKSUM);
+	sxsk_buf_unref(&b);
+	sxsk_buf_unref_burst(rest, n);
+	sxsk_socket_close(s.socket);
+	sxsk_pool_unref(s.pool);
+}
+
+/* What was void in the original, or has no room in the copy, is void there: not what the frame's last
+ * packet asked for. */
+Test(metadata, copy_of_a_void_request_is_void)
+{
+	struct sender s = sender("mem:meta9", 24, META);
+	struct sxsk_buf b = packet(s.pool, 100, 1), other = packet(s.pool, 100, 2), copy, rest[256];
+	unsigned n = take_all(s.pool, rest, 256); /* the next frame is the one given back last */
+	uint32_t index;
+
+	cr_assert_eq(sxsk_buf_tx_checksum(&b, 20, 16), 0);
+	cr_assert_eq(sxsk_buf_pull(&b, 4), 0);
+	cr_assert_eq(sxsk_buf_pull(&other, 4), 0);
+	cr_assert_eq(sxsk_buf_tx_launch(&other, 77), 0);
+	index = sxsk_buf_index(other);
+	sxsk_buf_unref(&other);
+	cr_assert_eq(sxsk_buf_copy(s.pool, b, &copy), 0);
+	cr_assert_eq(sxsk_buf_index(copy), index, "the test's premise");
+	expect_dropped(&s, copy);
+	sxsk_buf_unref(&b);
+	sxsk_buf_unref_burst(rest, n);
+	close_and_unref(s.socket, s.pool);
+}
+
+Test(metadata, copy_in_a_pool_without_it_was_not_sent)
+{
+	struct sxsk_pool *from = meta_pool(24), *to = new_pool(64);
+	struct sxsk_buf b = packet(from, 100, 1), copy, back;
+	uint64_t ns;
+
+	cr_assert_eq(sxsk_buf_tx_timestamp(&b), 0);
+	cr_assert_eq(sxsk_buf_copy(to, b, &copy), 0);
+	expect_error(ENODATA, "not sent", sxsk_buf_tx_time(copy, &ns));
+	cr_assert_eq(sxsk_buf_copy(from, copy, &back), 0);
+	expect_error(ENODATA, "not sent", sxsk_buf_tx_time(back, &ns));
+	sxsk_buf_unref(&b);
+	sxsk_buf_unref(&copy);
+	sxsk_buf_unref(&back);
+	sxsk_pool_unref(from);
+	sxsk_pool_unref(to);
+}
+
+Test(metadata, forged_pool_is_refused)
+{
+	struct sxsk_pool *pool = meta_pool(24);
+	struct sxsk_buf b = packet(pool, 100, 1), forged = b;
+	uint64_t ns;
+
+	count_misuse();
+	forged.pool = 65535;
+	expect_misuse(SXSK_MISUSE_FORGED, "sxsk_buf_tx_time",
+		      cr_assert_eq(sxsk_buf_tx_time(forged, &ns), -EINVAL));
+	sxsk_buf_unref(&b);
+	sxsk_pool_unref(pool);
+}
+
 /* ---- what arrives ----------------------------------------------------------------------------------------- */
 
 static uint16_t sum_of(const unsigned char *p, uint32_t len)
