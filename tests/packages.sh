@@ -3,7 +3,7 @@
 # Install the Debian packages that a group of tasks needs. What is there already costs no network
 # and needs no root.
 #
-#   tests/packages.sh GROUP...      groups: build demo test bench peers ci vm
+#   tests/packages.sh GROUP...      groups: build demo test bench peers ci vm fuzz
 set -u
 
 declare -A packages=(
@@ -13,6 +13,7 @@ declare -A packages=(
 	[bench]="valgrind binutils python3 iproute2 procps"
 	[peers]="dpdk-dev"
 	[ci]="clang-format"
+	[fuzz]="clang libclang-rt-14-dev"
 	[vm]="qemu-system-x86 busybox-static cpio xz-utils debian-archive-keyring iproute2"
 )
 
