@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Who holds what: counts, the report, drain. All walk the frame table; exact at rest. */
+#include "clock.h"
 #include "frame.h"
 #include "half.h"
 #include "harden.h"
@@ -137,20 +138,12 @@ static void reap_own(uint64_t pool_cookie, struct sxsk_priv_thread *t)
 	}
 }
 
-static int64_t now_ms(void)
-{
-	struct timespec ts;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
 int sxsk_pool_drain(struct sxsk_pool *cookie, int timeout_ms)
 {
 	struct sxsk_priv_pool *pool = sxsk_priv_pool_of(cookie, "sxsk_pool_drain");
 	struct sxsk_priv_thread *t = thread_self();
 	struct timespec pause = { .tv_nsec = 100000 };
-	int64_t end = now_ms() + timeout_ms;
+	int64_t end = deadline(timeout_ms);
 	struct sxsk_pool_stats st;
 
 	if (!pool || !t)
@@ -161,7 +154,7 @@ int sxsk_pool_drain(struct sxsk_pool *cookie, int timeout_ms)
 		count(pool, &st);
 		if (st.user == 0 && st.tx == 0)
 			return 0;
-		if (timeout_ms >= 0 && now_ms() >= end)
+		if (timeout_ms >= 0 && ms_left(end) == 0)
 			return sxsk_priv_fail(
 				ETIMEDOUT, "pool \"%s\": %llu frames in Bufs, %llu in transmission",
 				pool->name, (unsigned long long)st.user, (unsigned long long)st.tx);

@@ -19,25 +19,17 @@
  * more, and sleeps; who brings a frame home looks at HUNGRY after its push (both seq_cst), so that
  * either the waiter sees the frame or the freer sees the waiter.
  */
+#include "clock.h"
 #include "frame.h"
 #include "half.h"
 
 #include <errno.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <time.h>
 #include <unistd.h>
 
 #define ARMED_BURSTS 16u /* with packets, since the last wait: the receiver is busy */
 #define SLICE_MS 250     /* an interface that goes away is noticed in that time */
-
-static int64_t now_ms(void)
-{
-	struct timespec ts;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
 
 static bool rx_ready(const struct sxsk_priv_socket *s)
 {
@@ -173,13 +165,13 @@ static int stopped(const struct waiter *w)
 
 static int wait_in(struct waiter *w, int timeout_ms)
 {
-	int64_t end = now_ms() + timeout_ms;
+	int64_t end = deadline(timeout_ms);
 	bool soon, any;
 
 	for (;;) {
 		unsigned ready = look(w, &soon);
-		int64_t left = timeout_ms < 0 ? SLICE_MS : end - now_ms();
-		int slice = left > SLICE_MS ? SLICE_MS : left < 0 ? 0 : (int)left, got, err;
+		int64_t left = timeout_ms < 0 ? SLICE_MS : ms_left(end);
+		int slice = left > SLICE_MS ? SLICE_MS : (int)left, got, err;
 
 		err = stopped(w);
 		if (err)
@@ -199,7 +191,7 @@ static int wait_in(struct waiter *w, int timeout_ms)
 		if (any)
 			continue;
 		err = sxsk_socket_error((struct sxsk_socket *)(uintptr_t)w->cookie);
-		if (err || (timeout_ms >= 0 && now_ms() >= end))
+		if (err || (timeout_ms >= 0 && ms_left(end) == 0))
 			return err;
 	}
 }

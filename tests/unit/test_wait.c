@@ -551,3 +551,22 @@ Test(wait, half_that_the_socket_was_opened_without_is_refused)
 	sxsk_socket_close(only_rx);
 	close_and_unref(only_tx, pool);
 }
+
+/* It sleeps a millisecond at a time, since what it sent is not taken. */
+Test(wait, time_out_is_never_short)
+{
+	struct cable c = cable("mem:o7");
+	struct sxsk_mem_rings k = take_rings(c.socket);
+
+	send_one(c.socket, packet(c.pool, 60, 1));
+	for (unsigned i = 0; i < 60; i++) {
+		struct timespec a, b;
+
+		(void)clock_gettime(CLOCK_MONOTONIC, &a);
+		cr_assert_eq(sxsk_socket_wait(c.socket, SXSK_WAIT_RX, 3), 0);
+		(void)clock_gettime(CLOCK_MONOTONIC, &b);
+		cr_assert_geq((b.tv_sec - a.tv_sec) * 1000000000 + b.tv_nsec - a.tv_nsec, 3000000);
+	}
+	cr_assert_eq(kernel_complete_all(&k), 1);
+	cut(&c);
+}
