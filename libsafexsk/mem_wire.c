@@ -135,6 +135,27 @@ static void descriptor_out_of_range(struct mem_end *e, struct xdp_desc *d)
 	}
 }
 
+/* Of its frame, and as no kernel says it. */
+static void odd_descriptor(struct mem_end *e, struct xdp_desc *d)
+{
+	const struct sxsk_priv_pool *pool = e->socket->pool;
+	uint64_t x = next_random(&e->liar);
+
+	switch (x & 3) {
+	case 0:
+		d->options |= XDP_PKT_CONTD;
+		break;
+	case 1:
+		d->len = 0;
+		break;
+	case 2:
+		d->addr = chunk_address(pool, d->addr) + (x >> 2) % KERNEL_HEADROOM;
+		break;
+	default:
+		d->options = ~(uint32_t)XDP_PKT_CONTD;
+	}
+}
+
 /* ---- rings ------------------------------------------------------------------------------------------ */
 
 /* Room for the device as producer. A consumer index beyond the ring gives a wrong number, and nothing
@@ -190,6 +211,10 @@ static bool take_fill(struct mem_end *e, uint64_t *ret_addr)
 	const struct sxsk_priv_pool *pool = e->socket->pool;
 	uint64_t *fill = e->fill.entries;
 
+	if (lie(e, SXSK_MEM_FILL_EMPTY)) {
+		count_add(&e->fill_empty, 1);
+		return false;
+	}
 	if (e->n_spare > 0) {
 		*ret_addr = e->spare[--e->n_spare];
 		return true;
@@ -272,6 +297,8 @@ static void post_rx(struct mem_end *e, uint64_t addr, uint32_t len, uint32_t opt
 		d.addr = foreign_address(e, addr);
 	if (lie(e, SXSK_MEM_RX_RANGE))
 		descriptor_out_of_range(e, &d);
+	if (lie(e, SXSK_MEM_RX_ODD))
+		odd_descriptor(e, &d);
 	write_rx(e, &d);
 	lie_after_rx(e, &d);
 }
@@ -312,6 +339,10 @@ static void post_comp(struct mem_end *e, uint64_t addr)
 		return;
 	if (lie(e, SXSK_MEM_COMP_FOREIGN))
 		addr = foreign_address(e, addr);
+	if (lie(e, SXSK_MEM_COMP_ODD))
+		addr = address_of(e->socket->pool, addr) / e->socket->pool->chunk *
+			       e->socket->pool->chunk +
+		       next_random(&e->liar) % e->socket->pool->chunk;
 	if (lie(e, SXSK_MEM_COMP_RANGE))
 		addr = address_out_of_range(e);
 	write_comp(e, addr);

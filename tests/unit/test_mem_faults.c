@@ -184,6 +184,44 @@ Test(mem_faults, rx_descriptors_out_of_range)
 	close_cable(c);
 }
 
+Test(mem_faults, fill_taken_for_empty_drops)
+{
+	struct lying c = cable();
+
+	tell(c.b, SXSK_MEM_FILL_EMPTY);
+	cr_assert_eq(send(c.a, 2), 0);
+	expect_comp(c.a, 0, 1);
+	cr_assert_eq(count_rx(c.b), 0);
+	cr_assert_eq(*c.b->q.fill.consumer, 0, "nothing was taken from FILL");
+	cr_assert_eq(stats(c.b).rx_dropped, 2);
+	cr_assert_eq(stats(c.b).rx_fill_ring_empty_descs, 2);
+	cr_assert_eq(told(c.b, SXSK_MEM_FILL_EMPTY), 2);
+	close_cable(c);
+}
+
+Test(mem_faults, rx_descriptors_that_no_kernel_posts)
+{
+	struct lying c = cable();
+	unsigned goes_on = 0, empty = 0, early = 0, options = 0;
+
+	tell(c.b, SXSK_MEM_RX_ODD);
+	for (unsigned i = 0; i < 30; i++) {
+		struct xdp_desc d;
+
+		cr_assert_eq(send(c.a, 1), 0);
+		d = next_rx(c.b);
+		cr_assert_eq(d.addr / CHUNK, i, "the frame is the one that was used");
+		goes_on += d.options == 1;
+		options += d.options > 1;
+		empty += d.len == 0;
+		early += d.addr % CHUNK < DATA;
+		cr_assert_eq(count_comp(c.a), 1);
+	}
+	cr_assert_eq(goes_on + options + empty + early, 30);
+	cr_assert(goes_on > 0 && options > 0 && empty > 0 && early > 0);
+	close_cable(c);
+}
+
 Test(mem_faults, completions)
 {
 	struct lying c = cable();
@@ -202,6 +240,17 @@ Test(mem_faults, completions)
 	cr_assert_eq(send(c.a, 1), 0);
 	cr_assert(take_comp(c.a, &addr));
 	cr_assert(addr > 0 && addr < CHUNKS * CHUNK && addr % CHUNK == 0);
+
+	put(c.a, 3 * CHUNK, 60, 0);
+	put(c.a, 3 * CHUNK, 60, 0);
+	tell(c.a, SXSK_MEM_COMP_ODD);
+	cr_assert_eq(kick(c.a), 0);
+	for (unsigned i = 0, low = 0; i < 2; i++) {
+		cr_assert(take_comp(c.a, &addr));
+		cr_assert_eq(addr / CHUNK, 3);
+		cr_assert_neq(addr % CHUNK, low, "another place each time");
+		low = (unsigned)(addr % CHUNK);
+	}
 
 	tell(c.a, SXSK_MEM_COMP_RANGE);
 	cr_assert_eq(send(c.a, 1), 0);

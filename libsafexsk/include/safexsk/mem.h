@@ -86,10 +86,14 @@ enum sxsk_mem_fault {
 	SXSK_MEM_TX_BUSY,      /**< the same, and the kick says -EBUSY */
 	SXSK_MEM_TX_INDEX,     /**< TX consumer index: off by 1 to 2 x size, for one kick */
 	SXSK_MEM_FILL_INDEX,   /**< FILL consumer index, likewise */
+	SXSK_MEM_FILL_EMPTY,   /**< the FILL ring is taken for empty */
 	SXSK_MEM_RX_DUPLICATE, /**< an RX descriptor is posted twice */
 	SXSK_MEM_RX_LATE,      /**< an RX descriptor of up to 16 packets ago is posted again */
 	SXSK_MEM_RX_FOREIGN,   /**< an RX descriptor names a foreign frame */
 	SXSK_MEM_RX_RANGE,     /**< an RX descriptor is beyond the umem, or not inside one frame */
+	/** an RX descriptor says that its packet goes on, has no bytes, starts before the headroom, or has
+	 * options that do not exist */
+	SXSK_MEM_RX_ODD,
 	SXSK_MEM_RX_REORDER, /**< an RX descriptor changes places with the one before, if unread */
 	SXSK_MEM_RX_MISSING, /**< an RX descriptor is not posted; its frame stays with the device */
 	SXSK_MEM_RX_FULL,    /**< the RX ring is taken for full */
@@ -98,6 +102,7 @@ enum sxsk_mem_fault {
 	SXSK_MEM_COMP_LATE,      /**< a completion of up to 16 ago is posted again */
 	SXSK_MEM_COMP_FOREIGN,   /**< a completion names a foreign frame */
 	SXSK_MEM_COMP_RANGE,     /**< a completion names an address beyond the umem */
+	SXSK_MEM_COMP_ODD,       /**< a completion names another place in the same frame */
 	SXSK_MEM_COMP_REORDER,   /**< a completion changes places with the one before, if unread */
 	SXSK_MEM_COMP_MISSING,   /**< a completion is not posted */
 	SXSK_MEM_COMP_FULL,      /**< the COMPLETION ring is taken for full: -EAGAIN */
