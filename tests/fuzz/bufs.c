@@ -483,20 +483,34 @@ static int should_ask(struct sxsk_buf b)
 	return b.offset < p->in->tx_metadata_len ? -EMSGSIZE : 0;
 }
 
+/* From where the request was noted, whatever the handle shows. */
+void read_time(struct sxsk_buf b)
+{
+	bool sound = model_live(b) && model_in_chunk(b);
+	const struct f_pool *p = model_pool_of(b);
+	uint64_t ns, there;
+	int err = sxsk_buf_tx_time(b, &ns);
+
+	fw.misuse += !sound && !sxsk_buf_is_null(b);
+	expect(sound ? err == 0 || err == -EAGAIN || err == -ENODATA : err == -EINVAL,
+	       "tx_time gives %d", err);
+	if (err)
+		return;
+	memcpy(&there,
+	       p->in->base + (size_t)sxsk_buf_index(b) * p->in->chunk +
+		       p->in->tx_requests[sxsk_buf_index(b)].offset - p->in->tx_metadata_len + 8,
+	       sizeof(there));
+	expect(ns == there, "the time was read elsewhere");
+}
+
 void op_metadata(void)
 {
 	struct sxsk_buf *h = pick(), b = *h;
 	uint32_t which = byte(), start = byte(), offset = byte();
 	int err, should;
-	uint64_t ns;
 
 	if ((which & 3) == 3) {
-		bool sound = model_live(b) && model_in_chunk(b);
-
-		err = sxsk_buf_tx_time(b, &ns);
-		fw.misuse += !sound && !sxsk_buf_is_null(b);
-		expect(sound ? err == 0 || err == -EAGAIN || err == -ENODATA : err == -EINVAL,
-		       "tx_time gives %d", err);
+		read_time(b);
 		return;
 	}
 	should = should_ask(b);

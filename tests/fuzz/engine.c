@@ -70,6 +70,7 @@ static const struct call {
 	{ op_pool_ref, "pool ref", 1 },
 	{ op_pool_unref, "pool unref", 1 },
 	{ op_remove, "remove", 1 },
+	{ op_send_timed, "send timed", 2 },
 };
 
 static const struct call *by_number[256];

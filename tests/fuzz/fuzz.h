@@ -172,13 +172,15 @@ struct f_socket *pick_socket(struct sxsk_socket **ret_cookie);
 struct sxsk_buf *room_for_handle(void);
 void keep(const struct sxsk_buf bufs[], uint32_t n);
 
+void read_time(struct sxsk_buf b);
+
 typedef void op_fn(void);
 op_fn op_pool_create, op_pool_ref, op_pool_unref, op_pool_alloc, op_pool_stats, op_pool_report,
 	op_pool_drain, op_lane_attach, op_lane_flush, op_lane_detach;
 op_fn op_data, op_write, op_ref, op_unref, op_unref_burst, op_copy, op_unshare, op_view, op_user,
 	op_forge, op_metadata, op_duplicate_handle;
-op_fn op_open, op_close, op_receive, op_send, op_send_made, op_reap, op_wait, op_error,
-	op_socket_stats, op_wake;
+op_fn op_open, op_close, op_receive, op_send, op_send_made, op_send_timed, op_reap, op_wait,
+	op_error, op_socket_stats, op_wake;
 op_fn op_faults, op_truth, op_link, op_remove, op_take_rings, op_kernel_receive, op_kernel_transmit,
 	op_kernel_rx, op_kernel_comp, op_kernel_index;
 

@@ -371,13 +371,15 @@ static void adopt(struct f_pool *p, uint32_t index, uint64_t w, const struct f_p
 		   ((permit->completions && (w & ~FRAME_LOW) == f->generation) || closed)) {
 		f->where = w == (f->generation | FRAME_QUARANTINED(f->queue)) ? QUARANTINED : FREE;
 	} else if (f->where == FILLED && closed) {
-		/* Received and given back, abandoned, or at once released. */
-		if (w >> 20 == (f->generation >> 20) + 1)
+		/* Received and given back, or abandoned; and then perhaps released, see below. */
+		if (w >> 20 == (f->generation >> 20) + 1) {
 			f->generation += FRAME_GENERATION;
-		if (w == (f->generation | FRAME_QUARANTINED(f->queue)))
+			f->note = f->queue;
+			f->suspect = w == (f->generation | FRAME_QUARANTINED(f->queue));
+			model_finish(f); /* a suspect, if the ring named it twice */
+		} else {
 			f->where = QUARANTINED;
-		else
-			model_finish(f);
+		}
 	}
 }
 

@@ -506,6 +506,30 @@ void op_send_made(void)
 	keep(bufs + taken, got - taken);
 }
 
+/* A packet that asks for its time, read through a reference with another view. */
+void op_send_timed(void)
+{
+	struct sxsk_socket *cookie;
+	struct f_socket *s = pick_socket(&cookie);
+	uint32_t move = byte();
+	struct sxsk_buf b, clone;
+
+	if (!s || !s->pool->in->tx_metadata_len || sxsk_pool_alloc(s->pool->cookie, &b, 1) == 0)
+		return;
+	model_own(s->pool, sxsk_buf_index(b), NULL);
+	expect(sxsk_buf_put(&b, 60 + move) == 0 && sxsk_buf_tx_timestamp(&b) == 0, "a request: %s",
+	       sxsk_last_error());
+	clone = sxsk_buf_ref(b);
+	model_frame(b)->users++;
+	if (send(s, &b, 1) == 0)
+		keep(&b, 1);
+	(void)send(s, NULL, 0);
+	expect((move & 1 ? sxsk_buf_push(&clone, move) : sxsk_buf_pull(&clone, move)) == 0,
+	       "a view");
+	read_time(clone);
+	keep(&clone, 1);
+}
+
 void op_reap(void)
 {
 	struct sxsk_socket *cookie;
