@@ -6,7 +6,7 @@
  *   identify   who is this interface and queue?         SIOCGIF*, ETHTOOL_GCHANNELS
  *   open       socket, umem, ring sizes, mmap           setsockopt, mmap
  *   bind       FILL has frames by now                   bind (retried while the queue is busy)
- *   steer      the program and its XSKMAP               prog.c
+ *   steer      the program and its XSKMAP               prog.c, attach.c
  *   close      unmap first, then close: mapped rings keep the socket, and its queue, alive
  */
 #include "napi.h"
@@ -621,7 +621,7 @@ static int xsk_bind(struct sxsk_priv_socket *s, struct sxsk_priv_socket *donor)
 static void xsk_unsteer(struct sxsk_priv_socket *s)
 {
 	if (s->prog) {
-		sxsk_priv_prog_leave(s->prog, s->q->device.queue, s->fd);
+		sxsk_priv_prog_leave(s->prog, s->q->device.queue, s->target);
 		sxsk_priv_prog_put(s->prog);
 	}
 	s->prog = NULL;
@@ -630,12 +630,15 @@ static void xsk_unsteer(struct sxsk_priv_socket *s)
 static int xsk_steer(struct sxsk_priv_socket *s)
 {
 	const struct sxsk_priv_device_id *id = &s->q->device;
-	const uint32_t wish = s->attach;
+	const struct sxsk_priv_steering wanted = { .prog = s->opts->prog,
+						   .ifindex = id->ifindex,
+						   .ifname = id->name,
+						   .attach = s->attach };
 	struct queue_count n;
 	int err;
 
 	s->attach = SXSK_ATTACH_NONE;
-	if (s->steer == SXSK_STEER_NONE || (s->flags & SXSK_SOCKET_NO_RX))
+	if ((s->steer == SXSK_STEER_NONE && !wanted.prog) || (s->flags & SXSK_SOCKET_NO_RX))
 		return 0;
 	n = queue_count(id->name);
 	if (n.rx && id->queue >= n.rx)
@@ -644,10 +647,12 @@ static int xsk_steer(struct sxsk_priv_socket *s)
 			"%s never receives on queue %u: it has %u RX queues, counted from "
 			"0; open with SXSK_SOCKET_NO_RX to send only",
 			id->name, id->queue, n.rx);
-	s->prog = sxsk_priv_prog_get(id->ifindex, id->name, wish, &s->attach);
-	if (!s->prog)
-		return -errno;
-	err = sxsk_priv_prog_enter(s->prog, id->queue, s->fd);
+	err = sxsk_priv_prog_get(&wanted, &s->prog, &s->attach);
+	if (err) {
+		s->prog = NULL;
+		return err;
+	}
+	err = sxsk_priv_prog_enter(s->prog, id->queue, s->target, s->fd);
 	if (err) {
 		sxsk_priv_prog_put(s->prog);
 		s->prog = NULL;

@@ -185,6 +185,7 @@ struct sxsk_priv_queue {
 };
 
 struct sxsk_priv_device; /* below */
+struct sxsk_priv_prog;
 
 #define SOCKET_BUSY_POLL                                                                           \
 	(1u << 31) /* in flags, behind the public ones: run the driver, see napi.h */
@@ -254,7 +255,8 @@ struct sxsk_priv_socket {
 	uint32_t steer;
 	uint32_t mtu;
 	const struct sxsk_socket_opts *opts; /* while it is being opened, else NULL */
-	struct sxsk_prog *prog;              /* program in use, counted */
+	struct sxsk_priv_prog *prog;         /* program in use, counted */
+	uint32_t target;                     /* of the program's rules */
 	struct sxsk_priv_napi *napi;         /* its interface's NAPI settings, counted; or NULL */
 	void *device_data;                   /* the device's own */
 	struct ring_map map[2];              /* RX and TX, mapped */
@@ -494,11 +496,19 @@ uint32_t sxsk_priv_tend(struct sxsk_priv_socket *s, struct sxsk_priv_stock *stoc
 uint32_t sxsk_priv_tend_own(struct sxsk_priv_socket *s, uint64_t cookie, struct sxsk_priv_thread *t,
 			    struct sxsk_priv_stock *stock, bool spill);
 
-/* prog.c: the library's own program of an interface, shared by its sockets */
-struct sxsk_prog *sxsk_priv_prog_get(uint32_t ifindex, const char *ifname, uint32_t attach,
-				     uint32_t *ret_attach); /* NULL: sxsk_last_error() and errno */
-void sxsk_priv_prog_put(struct sxsk_prog *prog);
-int sxsk_priv_prog_enter(struct sxsk_prog *prog, uint32_t queue, int fd);
-void sxsk_priv_prog_leave(struct sxsk_prog *prog, uint32_t queue, int fd);
+/* prog.c: the program that steers packets to a socket */
+struct sxsk_priv_steering {
+	struct sxsk_prog *prog; /* NULL: the library's own of the interface, for all packets */
+	uint32_t ifindex;
+	const char *ifname;
+	uint32_t attach;
+};
+/* 0 and *ret_prog, attached and counted as *ret_attach says; or -errno. */
+int sxsk_priv_prog_get(const struct sxsk_priv_steering *wanted, struct sxsk_priv_prog **ret_prog,
+		       uint32_t *ret_attach);
+void sxsk_priv_prog_put(struct sxsk_priv_prog *prog);
+/* The socket's entry in the program's XSKMAP. */
+int sxsk_priv_prog_enter(struct sxsk_priv_prog *prog, uint32_t queue, uint32_t target, int fd);
+void sxsk_priv_prog_leave(struct sxsk_priv_prog *prog, uint32_t queue, uint32_t target);
 
 #endif

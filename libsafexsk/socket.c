@@ -98,6 +98,31 @@ static int round_ring(uint32_t *size, const char *name)
 	return 0;
 }
 
+/* Which packets come: of the ways to say it, one. */
+static int check_steering(const struct sxsk_socket_opts *o)
+{
+	if (o->steer > SXSK_STEER_ALL)
+		return sxsk_priv_fail(EINVAL, "steer is %u: no such way to steer", o->steer);
+	if (o->attach > SXSK_ATTACH_SKB)
+		return sxsk_priv_fail(o->attach == SXSK_ATTACH_DISPATCHER ? EOPNOTSUPP : EINVAL,
+				      "attach is %u: use auto, native or SKB", o->attach);
+	if (o->prog && o->steer != SXSK_STEER_NONE)
+		return sxsk_priv_fail(EINVAL, "prog says which packets come, and steer too: give "
+					      "one of them");
+	if (o->prog && o->flags & SXSK_SOCKET_NO_RX)
+		return sxsk_priv_fail(EINVAL, "prog, and SXSK_SOCKET_NO_RX: no packet comes");
+	if (!o->prog && o->target)
+		return sxsk_priv_fail(EINVAL, "target is %u: targets are of a prog", o->target);
+	if (o->target >= SXSK_MAX_TARGETS)
+		return sxsk_priv_fail(EINVAL, "target is %u: at most %d", o->target,
+				      SXSK_MAX_TARGETS - 1);
+	if (o->steer == SXSK_STEER_NONE && !o->prog && o->attach != SXSK_ATTACH_AUTO)
+		return sxsk_priv_fail(EINVAL,
+				      "attach is %s: with SXSK_STEER_NONE no program is attached",
+				      sxsk_attach_name(o->attach));
+	return 0;
+}
+
 static int check_options(struct sxsk_socket_opts *o, const struct sxsk_socket_opts *from)
 {
 	const uint32_t known = SXSK_SOCKET_NO_RX | SXSK_SOCKET_NO_TX | SXSK_SOCKET_MULTI_BUFFER |
@@ -115,13 +140,8 @@ static int check_options(struct sxsk_socket_opts *o, const struct sxsk_socket_op
 		err = round_ring(&o->comp_size, "comp_size");
 	if (err)
 		return err;
-	if (o->steer > SXSK_STEER_ALL)
-		return sxsk_priv_fail(EINVAL, "steer is %u: no such way to steer", o->steer);
 	if (o->mode > SXSK_MODE_ZEROCOPY)
 		return sxsk_priv_fail(EINVAL, "mode is %u: use auto, copy or zero-copy", o->mode);
-	if (o->attach > SXSK_ATTACH_SKB)
-		return sxsk_priv_fail(o->attach == SXSK_ATTACH_DISPATCHER ? EOPNOTSUPP : EINVAL,
-				      "attach is %u: use auto, native or SKB", o->attach);
 	if (o->flags & ~known)
 		return sxsk_priv_fail(EINVAL, "flags is 0x%x: 0x%x is not supported", o->flags,
 				      o->flags & ~known);
@@ -135,14 +155,8 @@ static int check_options(struct sxsk_socket_opts *o, const struct sxsk_socket_op
 		return sxsk_priv_fail(
 			EINVAL, "frame_quota is %u: with SXSK_SOCKET_NO_RX no frame is filled",
 			o->frame_quota);
-	if (o->steer == SXSK_STEER_NONE && !o->prog && o->attach != SXSK_ATTACH_AUTO)
-		return sxsk_priv_fail(EINVAL,
-				      "attach is %s: with SXSK_STEER_NONE no program is attached",
-				      sxsk_attach_name(o->attach));
-	if (o->prog)
-		return sxsk_priv_fail(EOPNOTSUPP,
-				      "prog: only the library's own program is supported");
-	return sxsk_priv_busy_poll_check(o);
+	err = check_steering(o);
+	return err ? err : sxsk_priv_busy_poll_check(o);
 }
 
 /* ---- open --------------------------------------------------------------------------------------------- */
@@ -437,6 +451,7 @@ static int open_on(struct sxsk_priv_socket **ret_s, struct sxsk_priv_pool *pool,
 	s->mode = o->mode;
 	s->attach = o->attach;
 	s->steer = o->steer;
+	s->target = o->target;
 	s->opts = o;
 	s->ring_size[0] = o->rx_size;
 	s->ring_size[1] = o->tx_size;

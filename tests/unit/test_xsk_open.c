@@ -3,55 +3,16 @@
  * Opening sockets on the kernel's AF_XDP where it cannot work, interfaces that come and go, and other
  * processes: an error with its cause, and nothing stays behind.
  */
-#include "veth.h"
+#include "refusal.h"
 
-#include <dirent.h>
 #include <dlfcn.h>
 #include <linux/bpf.h>
-#include <linux/capability.h>
 #include <linux/if_link.h>
-#include <signal.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
 
 TestSuite(xsk_open, .init = make_network, .timeout = 60);
 
 /* ---- bad input --------------------------------------------------------------------------------- */
-
-static int open_descriptors(void)
-{
-	DIR *dir = opendir("/proc/self/fd");
-	int n = 0;
-
-	cr_assert(dir);
-	while (readdir(dir))
-		n++;
-	closedir(dir);
-	return n;
-}
-
-/* What a slot keeps once used, so that counts of descriptors do not see it. */
-static struct sxsk_pool *warm_pool(uint32_t frames)
-{
-	struct sxsk_pool *pool = new_pool(frames);
-
-	sxsk_socket_close(open_socket(pool, "v0", 0, steered(SXSK_ATTACH_AUTO)));
-	return pool;
-}
-
-/* Opening fails with this error and a sentence that contains this. */
-static void refused(struct sxsk_pool *pool, const char *ifname, uint32_t queue,
-		    struct sxsk_socket_opts opts, int err, const char *sentence)
-{
-	struct sxsk_socket *socket;
-
-	cr_expect_eq(sxsk_socket_open(&socket, pool, ifname, queue, &opts), err, "%s",
-		     sxsk_last_error());
-	cr_expect(strstr(sxsk_last_error(), sentence), "\"%s\" lacks \"%s\"", sxsk_last_error(),
-		  sentence);
-}
 
 Test(xsk_open, names_and_queues_that_do_not_exist_are_refused)
 {
@@ -165,18 +126,6 @@ Test(xsk_open, one_interface_one_way_to_attach)
 	sxsk_socket_close(b);
 	cr_expect_eq(program_on("m0"), 0);
 	sxsk_pool_unref(pool);
-}
-
-/* In a child process: give up all capabilities but these. */
-static void keep_capabilities(uint64_t keep)
-{
-	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	const struct __user_cap_data_struct data[2] = {
-		{ .effective = (uint32_t)keep, .permitted = (uint32_t)keep },
-		{ .effective = (uint32_t)(keep >> 32), .permitted = (uint32_t)(keep >> 32) },
-	};
-
-	cr_assert_eq(syscall(SYS_capset, &header, data), 0);
 }
 
 Test(xsk_open, no_privilege_at_all)
@@ -320,17 +269,6 @@ Test(xsk_open, an_interface_that_was_removed_is_an_error)
 }
 
 /* ---- other processes ---------------------------------------------------------------------------- */
-
-/* A child process that ends with its parent, whatever that ends by. */
-static pid_t fork_bounded(void)
-{
-	const pid_t parent = getpid(), pid = fork();
-
-	cr_assert_geq(pid, 0);
-	if (!pid && (prctl(PR_SET_PDEATHSIG, SIGKILL) || getppid() != parent))
-		_exit(1);
-	return pid;
-}
 
 /* A process with a socket on queue 0, that ends when killed, or when the returned descriptor is
  * closed. */

@@ -58,6 +58,7 @@ enum sxsk_misuse_kind {
 	SXSK_MISUSE_ARGUMENT, /**< an argument that cannot be right */
 	SXSK_MISUSE_CORRUPT,  /**< a frame is not where the library left it */
 	SXSK_MISUSE_FORKED,   /**< use of a parent's object in a forked child */
+	SXSK_MISUSE_PROG,     /**< a program pointer after its last unref */
 };
 
 /** One misuse, as the handler sees it. Fields may be added at the end. */

@@ -1,7 +1,23 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The XDP program and XSKMAP that steer packets to sockets. Sockets opened with SXSK_STEER_ALL and
- * no program of their own share one per interface; it is attached with a bpf_link, so it leaves with
- * its last socket, and with the process however that ends. */
+/*
+ * The XDP program and XSKMAP that steer packets to sockets: which of an interface's packets come to
+ * which socket. What no socket gets goes on to the kernel's stack.
+ *
+ *     steer = SXSK_STEER_ALL     all packets of the queue; the library's own program, one per interface
+ *     prog = sxsk_prog_create()  what its rules say, which sxsk_prog_steer() changes under traffic
+ *     nothing                    none (SXSK_STEER_NONE)
+ *
+ * A program is on one interface at a time: from the open of its first socket to the close of its last.
+ * It is held by a bpf_link, so it leaves with the process however that ends; nothing is pinned.
+ *
+ *     call                       needs
+ *     sxsk_prog_create, _steer   CAP_BPF and CAP_NET_ADMIN
+ *     sxsk_socket_open           CAP_NET_RAW; with a program also CAP_BPF and CAP_NET_ADMIN
+ *     sxsk_socket_close and all others   nothing
+ *
+ * A packet is seen as it is in memory: a VLAN tag that the card took out (`ethtool -K IF rxvlan off`
+ * leaves it in) is not there.
+ */
 #ifndef SAFEXSK_PROG_H
 #define SAFEXSK_PROG_H
 
@@ -9,8 +25,122 @@
 
 SXSK_BEGIN_DECLS
 
-/** A program with its XSKMAP. */
+/** A program with its XSKMAP. The pointer is a cookie, never dereferenced. */
 struct sxsk_prog;
+
+/** Sockets that the rules of one program can tell apart on one queue. */
+#define SXSK_MAX_TARGETS 16
+/** Rules of one program. They are tried one by one, about 1 ns each. */
+#define SXSK_MAX_RULES 256
+/** sxsk_rule.target: to the kernel's stack, and no further rule is tried. */
+#define SXSK_TARGET_STACK UINT32_MAX
+/** sxsk_rule.vlan and inner_vlan: packets without that tag. */
+#define SXSK_NO_VLAN 0xffff
+
+/** sxsk_rule.match: which of a rule's fields count. All of them have to match; none: every packet does. */
+enum sxsk_match {
+	SXSK_MATCH_ETHERTYPE = 1u << 0,  /**< ethertype */
+	SXSK_MATCH_VLAN = 1u << 1,       /**< vlan */
+	SXSK_MATCH_INNER_VLAN = 1u << 2, /**< inner_vlan */
+	SXSK_MATCH_IP_PROTO = 1u << 3,   /**< ip_proto */
+	SXSK_MATCH_SRC_PORT = 1u << 4,   /**< src_port */
+	SXSK_MATCH_DST_PORT = 1u << 5,   /**< dst_port */
+	SXSK_MATCH_SRC_IP = 1u << 6,     /**< src_ip, src_bits, ip_version */
+	SXSK_MATCH_DST_IP = 1u << 7,     /**< dst_ip, dst_bits, ip_version */
+	SXSK_MATCH_SRC_MAC = 1u << 8,    /**< src_mac */
+	SXSK_MATCH_DST_MAC = 1u << 9,    /**< dst_mac */
+};
+
+/** One rule. Set sz = sizeof(struct sxsk_rule) and match; fields that are not matched have to be zero.
+ * Numbers are in host byte order, addresses as on the wire. */
+struct sxsk_rule {
+	size_t sz;      /**< size of this struct as compiled, the same in all rules of a call */
+	uint32_t match; /**< SXSK_MATCH_* */
+	/** Who gets the packets: the socket of the queue that was opened with this sxsk_socket_opts.target,
+	 * under SXSK_MAX_TARGETS; while there is none, the kernel's stack. Or SXSK_TARGET_STACK. */
+	uint32_t target;
+	uint16_t ethertype;  /**< after up to two VLAN tags (0x8100, 0x88a8), e.g. 0x0806 */
+	uint16_t vlan;       /**< id in the first tag, to 4094; or SXSK_NO_VLAN */
+	uint16_t inner_vlan; /**< id in the second tag; or SXSK_NO_VLAN */
+	/** Of UDP or TCP, whichever; a fragment that is not the first has none. IPv6's extension headers,
+	 * up to six, are passed over. */
+	uint16_t src_port;
+	uint16_t dst_port;   /**< likewise */
+	uint8_t ip_proto;    /**< of IPv4 or IPv6 (there: after extension headers), e.g. 17 */
+	uint8_t ip_version;  /**< of src_ip and dst_ip: 4 or 6 */
+	uint8_t src_bits;    /**< length of the prefix, to 32 or 128 */
+	uint8_t dst_bits;    /**< likewise */
+	uint8_t src_ip[16];  /**< prefix of the source address; IPv4 in the first 4 bytes */
+	uint8_t dst_ip[16];  /**< prefix of the destination address, likewise */
+	uint8_t src_mac[6];  /**< source address */
+	uint8_t dst_mac[6];  /**< destination address */
+	uint8_t reserved[6]; /**< zero */
+};
+
+/** Program options. Zero means the default everywhere; set sz = sizeof(struct sxsk_prog_opts). */
+struct sxsk_prog_opts {
+	size_t sz; /**< size of this struct as compiled; 0 is refused */
+};
+
+/** Make a program, without rules: it takes nothing until sxsk_prog_steer(). Give it to sockets as
+ * sxsk_socket_opts.prog.
+ *
+ * Returns:   0 and *ret_prog, or -errno and *ret_prog untouched
+ * Errors:    -EINVAL (an option), -EPERM (needs CAP_BPF and CAP_NET_ADMIN), -ENOMEM
+ * Ownership: returns owned (sxsk_prog_unref)
+ * Threads:   any thread; blocking
+ * Ordering:  the caller publishes the pointer to other threads
+ * Syscalls:  bpf
+ * Since:     0.1
+ * Source:    Linux Documentation/bpf/map_xskmap.rst
+ */
+SXSK_API SXSK_MUST_CHECK int sxsk_prog_create(struct sxsk_prog **ret_prog,
+					      const struct sxsk_prog_opts *opts);
+
+/** One more owner of the program.
+ *
+ * Returns:   prog; NULL for NULL, and after misuse
+ * Errors:    misuse: SXSK_MISUSE_PROG
+ * Ownership: returns owned (sxsk_prog_unref)
+ * Threads:   any thread; blocking
+ * Ordering:  none
+ * Syscalls:  none
+ * Since:     0.1
+ * Source:    own
+ */
+SXSK_API SXSK_MUST_CHECK struct sxsk_prog *sxsk_prog_ref(struct sxsk_prog *prog);
+
+/** Give the program back. Its sockets go on; it leaves with the last of them. NULL does nothing; nor does
+ * this in a forked child.
+ *
+ * Returns:   nothing
+ * Errors:    misuse: SXSK_MISUSE_PROG
+ * Ownership: takes
+ * Threads:   any thread; blocking
+ * Ordering:  none
+ * Syscalls:  close
+ * Since:     0.1
+ * Source:    own
+ */
+SXSK_API void sxsk_prog_unref(struct sxsk_prog *prog);
+
+/** Replace the program's rules. The first rule that matches a packet decides; what none matches goes to
+ * the kernel's stack. Under traffic too: each packet meets either all the old rules or all the new ones.
+ * What the sockets' rings hold already stays. On error the old rules stay.
+ *
+ * Returns:   0 or -errno
+ * Errors:    -EINVAL (a rule that is wrong or can never match), -E2BIG (more than SXSK_MAX_RULES),
+ *            -EPERM (needs CAP_BPF and CAP_NET_ADMIN), -ENODEV (the interface is gone), -ENOMEM;
+ *            misuse: SXSK_MISUSE_PROG (then -EINVAL)
+ * Ownership: borrows
+ * Threads:   any thread; blocking
+ * Ordering:  when it returns, no packet meets the old rules any more, but for those on their way
+ * Syscalls:  bpf
+ * Since:     0.1
+ * Source:    bpf_link_update, Linux 5.9
+ */
+SXSK_API SXSK_MUST_CHECK int sxsk_prog_steer(struct sxsk_prog *prog, const struct sxsk_rule rules[],
+					     unsigned n);
 
 SXSK_END_DECLS
 #endif

@@ -81,8 +81,9 @@ struct sxsk_socket_opts {
 	uint32_t mode;      /**< enum sxsk_mode; SXSK_MODE_AUTO */
 	uint32_t attach;    /**< enum sxsk_attach; SXSK_ATTACH_AUTO */
 	uint32_t flags;     /**< SXSK_SOCKET_*; 0 */
-	struct sxsk_prog
-		*prog; /**< the program to steer with; NULL: the library's own, per interface */
+	/** The program that says which packets come, see prog.h; then `steer` stays SXSK_STEER_NONE. Shared
+	 * until the socket is closed; NULL: none, or for SXSK_STEER_ALL the library's own */
+	struct sxsk_prog *prog;
 	/** Frames of the pool's depot that only this socket's FILL ring may have, so that others who keep
 	 * their frames for long cannot starve it: sockets without a quota, and sxsk_pool_alloc, leave so
 	 * many (rounded up to whole magazines: 64 frames, or a 16th of a smaller pool). All quotas
@@ -110,6 +111,9 @@ struct sxsk_socket_opts {
 	/** Nanoseconds until the kernel runs the driver because the program does not; 0: as it is, if that
 	 * is not 0, else 200000 */
 	uint32_t gro_flush_timeout_ns;
+	/** With prog: which of its rules' targets this socket is on its queue, see prog.h. Several sockets on
+	 * one queue (SXSK_SOCKET_SHARE_QUEUE) need different ones; 0 */
+	uint32_t target;
 };
 
 /** The kernel's own counters (XDP_STATISTICS). */
@@ -180,8 +184,8 @@ struct sxsk_socket_stats {
  *            and CAP_NET_ADMIN and CAP_BPF for the program; for busy polling see its options),
  *            -EOPNOTSUPP (zero-copy or native refused by the driver; no busy polling in this kernel),
  *            -ENOBUFS (locked memory), -ENOMEM, -ENFILE (SXSK_MAX_SOCKETS), -ESHUTDOWN;
- *            misuse: SXSK_MISUSE_POOL (then -EINVAL)
- * Ownership: returns owned (sxsk_socket_close); shares the pool
+ *            misuse: SXSK_MISUSE_POOL, SXSK_MISUSE_PROG (then -EINVAL)
+ * Ownership: returns owned (sxsk_socket_close); shares the pool and the program
  * Threads:   any thread; blocking (up to 2 s while the queue's last socket is being torn down)
  * Ordering:  the caller publishes the pointer to other threads
  * Syscalls:  socket, setsockopt, getsockopt, mmap, bind, bpf, membarrier, epoll_create1, eventfd2; for

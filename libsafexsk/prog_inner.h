@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Programs, inside:
+ *
+ *   prog.c      the objects: who owns one, which sockets it has, its XSKMAP
+ *   attach.c    onto an interface, and what is there already
+ *   steer.c     rules to instructions
+ *   codegen.c   instructions
+ *
+ * All of it under the registry's lock.
+ */
+#ifndef SXSK_PRIV_PROG_INNER_H
+#define SXSK_PRIV_PROG_INNER_H
+
+#include "codegen.h"
+
+#define PROGRAM_NAME "safexsk"
+
+struct sxsk_priv_prog {
+	struct sxsk_priv_prog *next;
+	uint64_t cookie;  /* of sxsk_prog_create(); 0: made by sockets, for themselves */
+	uint32_t owners;  /* of the cookie */
+	uint32_t sockets; /* that it steers to: while there are any, it is attached */
+	uint32_t id;      /* the kernel's program id */
+	uint32_t attach;  /* in force while attached: SXSK_ATTACH_NATIVE or _SKB */
+	char ifname[16];  /* where it is attached, for sentences */
+	int map_fd, prog_fd;
+	int link_fd; /* -1: not attached */
+};
+
+/* steer.c */
+/* Copy and check rules of the caller's version; 0 or -errno. Free *ret_rules. */
+int sxsk_priv_rules_check(const struct sxsk_rule rules[], unsigned n, struct sxsk_rule **ret_rules);
+/* Into an initialised c: checked rules; 0 or -errno. */
+int sxsk_priv_rules_generate(struct sxsk_priv_code *c, int map_fd, const struct sxsk_rule rules[],
+			     unsigned n);
+/* The program's descriptor or -errno, with a sentence. */
+int sxsk_priv_rules_load(int map_fd, const struct sxsk_rule rules[], unsigned n);
+
+/* attach.c */
+/* Put it on the interface: -EAGAIN, somebody's is there that may go in a moment. */
+int sxsk_priv_prog_attach(struct sxsk_priv_prog *prog, uint32_t ifindex, const char *ifname,
+			  uint32_t attach);
+void sxsk_priv_prog_detach(struct sxsk_priv_prog *prog);
+/* Id of the program on the interface, 0 = none; or -errno with a sentence. */
+int64_t sxsk_priv_attached_id(uint32_t ifindex, const char *ifname);
+/* Somebody else's program is there: -EBUSY with a sentence, or -EAGAIN. */
+int sxsk_priv_occupied(uint32_t id, const char *ifname);
+int sxsk_priv_load_error(int err, const char *what);
+uint32_t sxsk_priv_program_id(int prog_fd);
+
+#endif
