@@ -631,6 +631,7 @@ static int xsk_steer(struct sxsk_priv_socket *s)
 {
 	const struct sxsk_priv_device_id *id = &s->q->device;
 	const struct sxsk_priv_steering wanted = { .prog = s->opts->prog,
+						   .map_fd = s->opts->map_fd,
 						   .ifindex = id->ifindex,
 						   .ifname = id->name,
 						   .attach = s->attach };
@@ -638,7 +639,8 @@ static int xsk_steer(struct sxsk_priv_socket *s)
 	int err;
 
 	s->attach = SXSK_ATTACH_NONE;
-	if ((s->steer == SXSK_STEER_NONE && !wanted.prog) || (s->flags & SXSK_SOCKET_NO_RX))
+	if ((s->steer == SXSK_STEER_NONE && !wanted.prog && !wanted.map_fd) ||
+	    (s->flags & SXSK_SOCKET_NO_RX))
 		return 0;
 	n = queue_count(id->name);
 	if (n.rx && id->queue >= n.rx)

@@ -499,10 +499,13 @@ uint32_t sxsk_priv_tend_own(struct sxsk_priv_socket *s, uint64_t cookie, struct 
 /* prog.c: the program that steers packets to a socket */
 struct sxsk_priv_steering {
 	struct sxsk_prog *prog; /* NULL: the library's own of the interface, for all packets */
+	int map_fd;             /* or an XSKMAP, not 0: whoever made it has a program */
 	uint32_t ifindex;
 	const char *ifname;
 	uint32_t attach;
 };
+/* Before the first system call: is it one, and has it such a target? 0 or -EINVAL. */
+int sxsk_priv_prog_check(const struct sxsk_prog *prog, uint32_t target);
 /* 0 and *ret_prog, attached and counted as *ret_attach says; or -errno. */
 int sxsk_priv_prog_get(const struct sxsk_priv_steering *wanted, struct sxsk_priv_prog **ret_prog,
 		       uint32_t *ret_attach);

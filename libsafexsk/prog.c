@@ -15,6 +15,7 @@
 
 #include <bpf/bpf.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -106,16 +107,32 @@ static void programs_init(void)
 
 /* ---- objects ---------------------------------------------------------------------------------------- */
 
+static int record_create(struct sxsk_priv_prog **ret_prog)
+{
+	struct sxsk_priv_prog *prog = calloc(1, sizeof(*prog));
+
+	if (!prog)
+		return sxsk_priv_fail(ENOMEM, "no memory for the XDP program's record");
+	prog->map_fd = prog->prog_fd = prog->link_fd = -1;
+	*ret_prog = prog;
+	return 0;
+}
+
+static void list(struct sxsk_priv_prog *prog)
+{
+	prog->next = programs.first;
+	programs.first = prog;
+}
+
 /* Map and program, on no interface. */
 static int program_create(struct sxsk_priv_prog **ret_prog, const struct sxsk_rule rules[],
 			  unsigned n)
 {
-	struct sxsk_priv_prog *prog = calloc(1, sizeof(*prog));
-	int err = 0;
+	struct sxsk_priv_prog *prog = NULL;
+	int err = record_create(&prog);
 
-	if (!prog)
-		return sxsk_priv_fail(ENOMEM, "no memory for the XDP program's record");
-	prog->prog_fd = prog->link_fd = -1;
+	if (err)
+		return err;
 	prog->map_fd = bpf_map_create(BPF_MAP_TYPE_XSKMAP, PROGRAM_NAME, sizeof(uint32_t),
 				      sizeof(uint32_t), XSKMAP_ENTRIES, NULL);
 	if (prog->map_fd < 0)
@@ -129,8 +146,7 @@ static int program_create(struct sxsk_priv_prog **ret_prog, const struct sxsk_ru
 		return err;
 	}
 	prog->id = sxsk_priv_program_id(prog->prog_fd);
-	prog->next = programs.first;
-	programs.first = prog;
+	list(prog);
 	*ret_prog = prog;
 	return 0;
 }
@@ -299,6 +315,24 @@ int sxsk_prog_steer(struct sxsk_prog *cookie, const struct sxsk_rule rules[], un
 
 /* ---- for a socket ----------------------------------------------------------------------------------- */
 
+int sxsk_priv_prog_check(const struct sxsk_prog *cookie, uint32_t target)
+{
+	struct sxsk_priv_prog *prog;
+	bool inherited, too_high;
+
+	lock();
+	prog = program_of(cookie);
+	inherited = is_inherited(cookie);
+	too_high = prog && !prog->map_of_another && target >= SXSK_MAX_TARGETS;
+	unlock();
+	if (too_high)
+		return sxsk_priv_fail(EINVAL, "target is %u: at most %d", target,
+				      SXSK_MAX_TARGETS - 1);
+	if (!prog)
+		misused(cookie, inherited, "sxsk_socket_open");
+	return prog ? 0 : -EINVAL;
+}
+
 /* One that is on the interface already. */
 static int program_share(struct sxsk_priv_prog *prog, const char *ifname, uint32_t attach)
 {
@@ -374,11 +408,56 @@ static int find_given(uint32_t id, const struct sxsk_priv_steering *w,
 		    program_attach(prog, w->ifindex, w->ifname, w->attach);
 }
 
+static int check_map(int fd, int given)
+{
+	struct bpf_map_info info = { 0 };
+	uint32_t len = sizeof(info);
+	const int err = bpf_obj_get_info_by_fd(fd, &info, &len);
+
+	if (err == -EPERM)
+		return sxsk_priv_fail(
+			EPERM,
+			"may not look at map_fd %d: before Linux 5.19 bpf(2) takes CAP_BPF, unless "
+			"kernel.unprivileged_bpf_disabled is 0",
+			given);
+	return err || info.type != BPF_MAP_TYPE_XSKMAP ?
+		       sxsk_priv_fail(EINVAL, "map_fd is %d: that is no XSKMAP", given) :
+		       0;
+}
+
+/* Somebody else's map: he steers. Nothing in here takes a privilege. */
+static int find_map(int given, struct sxsk_priv_prog **ret_prog)
+{
+	struct sxsk_priv_prog *prog = NULL;
+	int err = record_create(&prog);
+
+	if (err)
+		return err;
+	prog->map_of_another = true;
+	prog->attach = SXSK_ATTACH_NONE;
+	prog->map_fd = fcntl(given, F_DUPFD_CLOEXEC, 0);
+	if (prog->map_fd < 0)
+		err = sxsk_priv_fail(errno, "map_fd is %d: %s", given, strerror(errno));
+	else
+		err = check_map(prog->map_fd, given);
+	if (err) {
+		program_free(prog);
+		return err;
+	}
+	prog->sockets = 1;
+	list(prog);
+	*ret_prog = prog;
+	return 0;
+}
+
 static int program_find(const struct sxsk_priv_steering *w, struct sxsk_priv_prog **ret_prog)
 {
-	const int64_t id = sxsk_priv_attached_id(w->ifindex, w->ifname);
+	int64_t id;
 
 	programs_init();
+	if (w->map_fd)
+		return find_map(w->map_fd, ret_prog);
+	id = sxsk_priv_attached_id(w->ifindex, w->ifname);
 	if (id < 0)
 		return (int)id;
 	return w->prog ? find_given((uint32_t)id, w, ret_prog) :
@@ -423,36 +502,47 @@ void sxsk_priv_prog_put(struct sxsk_priv_prog *prog)
 
 /* ---- the XSKMAP ------------------------------------------------------------------------------------- */
 
-static uint32_t map_key(uint32_t queue, uint32_t target)
+static uint32_t map_key(const struct sxsk_priv_prog *prog, uint32_t queue, uint32_t target)
 {
-	return target * TARGET_QUEUES + queue;
+	return prog->map_of_another ? queue + target : target * TARGET_QUEUES + queue;
 }
 
-int sxsk_priv_prog_enter(struct sxsk_priv_prog *prog, uint32_t queue, uint32_t target, int fd)
+static int enter_error(const struct sxsk_priv_prog *prog, int err, uint32_t queue, uint32_t target)
 {
-	const uint32_t key = map_key(queue, target);
-	int err;
+	const uint32_t key = map_key(prog, queue, target);
 
-	if (queue >= TARGET_QUEUES)
-		return sxsk_priv_fail(EINVAL, "queue %u: the XSKMAP has queues 0 to %u only", queue,
-				      TARGET_QUEUES - 1);
-	/* NOEXIST: success means that the entry is this socket's and that nobody's was replaced. An
-	 * XSKMAP cannot be read back. */
-	err = bpf_map_update_elem(prog->map_fd, &key, &fd, BPF_NOEXIST);
-	if (err == -EEXIST)
+	if (err == EEXIST && prog->map_of_another)
+		return sxsk_priv_fail(EBUSY, "entry %u of the map has a socket: close that first",
+				      key);
+	if (err == EEXIST)
 		return sxsk_priv_fail(
 			EBUSY,
 			"another socket of this process gets the packets of queue %u, target %u: "
 			"close it first",
 			queue, target);
-	return err ? sxsk_priv_fail(-err, "cannot enter queue %u in the XSKMAP: %s", queue,
-				    strerror(-err)) :
-		     0;
+	if (err == E2BIG)
+		return sxsk_priv_fail(EINVAL, "the map has no entry %u (queue %u and target %u)",
+				      key, queue, target);
+	return sxsk_priv_fail(err, "cannot enter queue %u in the XSKMAP: %s", queue, strerror(err));
+}
+
+int sxsk_priv_prog_enter(struct sxsk_priv_prog *prog, uint32_t queue, uint32_t target, int fd)
+{
+	const uint32_t key = map_key(prog, queue, target);
+	int err;
+
+	if (queue >= TARGET_QUEUES && !prog->map_of_another)
+		return sxsk_priv_fail(EINVAL, "queue %u: the XSKMAP has queues 0 to %u only", queue,
+				      TARGET_QUEUES - 1);
+	/* NOEXIST: success means that the entry is this socket's and that nobody's was replaced. An
+	 * XSKMAP cannot be read back. */
+	err = bpf_map_update_elem(prog->map_fd, &key, &fd, BPF_NOEXIST);
+	return err ? enter_error(prog, -err, queue, target) : 0;
 }
 
 void sxsk_priv_prog_leave(struct sxsk_priv_prog *prog, uint32_t queue, uint32_t target)
 {
-	const uint32_t key = map_key(queue, target);
+	const uint32_t key = map_key(prog, queue, target);
 
 	/* Can only fail when the entry is gone: the interface was removed. */
 	bpf_map_delete_elem(prog->map_fd, &key);

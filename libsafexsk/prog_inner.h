@@ -24,8 +24,10 @@ struct sxsk_priv_prog {
 	uint32_t id;      /* the kernel's program id */
 	uint32_t attach;  /* in force while attached: SXSK_ATTACH_NATIVE or _SKB */
 	char ifname[16];  /* where it is attached, for sentences */
-	int map_fd, prog_fd;
-	int link_fd; /* -1: not attached */
+	int map_fd;
+	int prog_fd;         /* -1: somebody else's program, of whom we have the map */
+	int link_fd;         /* -1: not attached */
+	bool map_of_another; /* keyed by queue + target; otherwise by target * TARGET_QUEUES + queue */
 };
 
 /* steer.c */

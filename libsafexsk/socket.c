@@ -101,25 +101,33 @@ static int round_ring(uint32_t *size, const char *name)
 /* Which packets come: of the ways to say it, one. */
 static int check_steering(const struct sxsk_socket_opts *o)
 {
+	const char *which = o->prog ? "prog" : o->map_fd ? "map_fd" : NULL;
+
 	if (o->steer > SXSK_STEER_ALL)
 		return sxsk_priv_fail(EINVAL, "steer is %u: no such way to steer", o->steer);
 	if (o->attach > SXSK_ATTACH_SKB)
 		return sxsk_priv_fail(o->attach == SXSK_ATTACH_DISPATCHER ? EOPNOTSUPP : EINVAL,
 				      "attach is %u: use auto, native or SKB", o->attach);
-	if (o->prog && o->steer != SXSK_STEER_NONE)
-		return sxsk_priv_fail(EINVAL, "prog says which packets come, and steer too: give "
-					      "one of them");
-	if (o->prog && o->flags & SXSK_SOCKET_NO_RX)
-		return sxsk_priv_fail(EINVAL, "prog, and SXSK_SOCKET_NO_RX: no packet comes");
-	if (!o->prog && o->target)
-		return sxsk_priv_fail(EINVAL, "target is %u: targets are of a prog", o->target);
-	if (o->target >= SXSK_MAX_TARGETS)
-		return sxsk_priv_fail(EINVAL, "target is %u: at most %d", o->target,
-				      SXSK_MAX_TARGETS - 1);
-	if (o->steer == SXSK_STEER_NONE && !o->prog && o->attach != SXSK_ATTACH_AUTO)
+	if (o->map_fd < 0)
+		return sxsk_priv_fail(EINVAL, "map_fd is %d: no descriptor", o->map_fd);
+	if (o->prog && o->map_fd)
+		return sxsk_priv_fail(EINVAL, "prog has a map of its own, and map_fd is another: "
+					      "give one of them");
+	if (which && o->steer != SXSK_STEER_NONE)
 		return sxsk_priv_fail(EINVAL,
-				      "attach is %s: with SXSK_STEER_NONE no program is attached",
-				      sxsk_attach_name(o->attach));
+				      "%s says which packets come, and steer too: give one of them",
+				      which);
+	if (which && o->flags & SXSK_SOCKET_NO_RX)
+		return sxsk_priv_fail(EINVAL, "%s, and SXSK_SOCKET_NO_RX: no packet comes", which);
+	if (!which && o->target)
+		return sxsk_priv_fail(EINVAL, "target is %u: targets are of prog or map_fd",
+				      o->target);
+	if (o->steer == SXSK_STEER_NONE && !o->prog && o->attach != SXSK_ATTACH_AUTO)
+		return sxsk_priv_fail(EINVAL, "attach is %s: with %s no program is attached",
+				      sxsk_attach_name(o->attach),
+				      which ? which : "SXSK_STEER_NONE");
+	if (o->prog)
+		return sxsk_priv_prog_check(o->prog, o->target);
 	return 0;
 }
 

@@ -21,6 +21,14 @@ int sxsk_priv_busy_poll_check(struct sxsk_socket_opts *o)
 	return 0;
 }
 
+/* ---- prog.c: nor for a program ------------------------------------------------------------------ */
+
+int sxsk_priv_prog_check(const struct sxsk_prog *prog, uint32_t target)
+{
+	(void)prog, (void)target;
+	return 0;
+}
+
 /* ---- memory.c ----------------------------------------------------------------------------------- */
 
 int sxsk_priv_map(struct sxsk_priv_mapping *m, size_t size, uint32_t flags, uint32_t numa_node,

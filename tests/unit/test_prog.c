@@ -33,14 +33,20 @@ static void check_contradictions(void)
 {
 	const struct {
 		uint32_t steer, flags, target, attach;
+		int32_t map_fd;
 		bool prog;
 		int err;
 		const char *words;
 	} rows[] = {
 		{ .steer = 2, .err = EINVAL, .words = "steer is 2" },
 		{ .attach = SXSK_ATTACH_SKB, .err = EINVAL, .words = "no program is attached" },
-		{ .target = 1, .err = EINVAL, .words = "targets are of a prog" },
-		{ .steer = 1, .target = 1, .err = EINVAL, .words = "targets are of a prog" },
+		{ .target = 1, .err = EINVAL, .words = "targets are of prog" },
+		{ .steer = 1, .target = 1, .err = EINVAL, .words = "targets are of prog" },
+		{ .map_fd = -1, .err = EINVAL, .words = "map_fd is -1" },
+		{ .map_fd = 9, .prog = true, .err = EINVAL, .words = "map_fd is another" },
+		{ .map_fd = 9, .steer = 1, .err = EINVAL, .words = "and steer too" },
+		{ .map_fd = 9, .attach = 1, .err = EINVAL, .words = "with map_fd no program" },
+		{ .map_fd = 9, .flags = SXSK_SOCKET_NO_RX, .err = EINVAL, .words = "no packet" },
 		{ .prog = true, .steer = 1, .err = EINVAL, .words = "and steer too" },
 		{ .prog = true, .flags = SXSK_SOCKET_NO_RX, .err = EINVAL, .words = "no packet" },
 		{ .prog = true, .target = SXSK_MAX_TARGETS, .err = EINVAL, .words = "target is 16" },
@@ -53,6 +59,7 @@ static void check_contradictions(void)
 			.flags = rows[i].flags,
 			.target = rows[i].target,
 			.attach = rows[i].attach,
+			.map_fd = rows[i].map_fd,
 			.prog = rows[i].prog ? sealed_prog : NULL,
 		};
 		struct sxsk_socket *socket;

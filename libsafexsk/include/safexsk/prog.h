@@ -5,15 +5,20 @@
  *
  *     steer = SXSK_STEER_ALL     all packets of the queue; the library's own program, one per interface
  *     prog = sxsk_prog_create()  what its rules say, which sxsk_prog_steer() changes under traffic
+ *     map_fd = an XSKMAP         what a program of somebody else looks up in there
  *     nothing                    none (SXSK_STEER_NONE)
  *
  * A program is on one interface at a time: from the open of its first socket to the close of its last.
  * It is held by a bpf_link, so it leaves with the process however that ends; nothing is pinned.
  *
- *     call                       needs
- *     sxsk_prog_create, _steer   CAP_BPF and CAP_NET_ADMIN
- *     sxsk_socket_open           CAP_NET_RAW; with a program also CAP_BPF and CAP_NET_ADMIN
- *     sxsk_socket_close and all others   nothing
+ *     call                                needs
+ *     sxsk_prog_create, sxsk_prog_steer   CAP_BPF and CAP_NET_ADMIN
+ *     sxsk_socket_open, nothing steers    CAP_NET_RAW
+ *       with map_fd                       CAP_NET_RAW
+ *       with prog or SXSK_STEER_ALL       CAP_NET_RAW, and CAP_BPF and CAP_NET_ADMIN
+ *     all others                          nothing
+ *
+ * So a program without privileges can do with a descriptor of the map, from one that has them (SCM_RIGHTS).
  *
  * A packet is seen as it is in memory: a VLAN tag that the card took out (`ethtool -K IF rxvlan off`
  * leaves it in) is not there.

@@ -112,8 +112,13 @@ struct sxsk_socket_opts {
 	 * is not 0, else 200000 */
 	uint32_t gro_flush_timeout_ns;
 	/** With prog: which of its rules' targets this socket is on its queue, see prog.h. Several sockets on
-	 * one queue (SXSK_SOCKET_SHARE_QUEUE) need different ones; 0 */
+	 * one queue (SXSK_SOCKET_SHARE_QUEUE) need different ones. With map_fd see there; 0 */
 	uint32_t target;
+	/** An XSKMAP of somebody else, whose program looks up what it redirects there: the socket is entered at
+	 * its queue + target, which has to be empty, until it is closed. Nothing is loaded or attached, and
+	 * no capability but CAP_NET_RAW is needed (before Linux 5.19 with
+	 * kernel.unprivileged_bpf_disabled = 0 only). Borrowed for the call; 0: none, so not descriptor 0 */
+	int32_t map_fd;
 };
 
 /** The kernel's own counters (XDP_STATISTICS). */
