@@ -129,26 +129,29 @@ static struct bpf_prog_info program_info(int fd)
 	return info;
 }
 
-uint32_t sxsk_priv_program_id(int prog_fd)
+void sxsk_priv_program_known(struct sxsk_priv_prog *prog)
 {
-	return program_info(prog_fd).id;
+	const struct bpf_prog_info info = program_info(prog->prog_fd);
+
+	prog->id = info.id;
+	memcpy(prog->name, info.name, sizeof(prog->name));
 }
 
-/* Somebody else's program: say whose. -EAGAIN: another process's of this library, perhaps a killed
+/* Somebody else's program: say whose. -EAGAIN: another process's of the same name, perhaps a killed
  * one's that goes in a moment; or one that went since we looked. */
-int sxsk_priv_occupied(uint32_t id, const char *ifname)
+int sxsk_priv_occupied(uint32_t id, const char *ifname, const char *name)
 {
 	const int fd = bpf_prog_get_fd_by_id(id);
 	const struct bpf_prog_info info = program_info(fd);
 
 	if (fd >= 0)
 		close(fd);
-	if (fd == -ENOENT || strcmp(info.name, PROGRAM_NAME) == 0) {
+	if (fd == -ENOENT || strcmp(info.name, name) == 0) {
 		sxsk_priv_fail(
 			EBUSY,
-			"another process using libsafexsk has its XDP program on %s (id %u, see "
-			"`bpftool link`): end that process, or serve all queues from one",
-			ifname, id);
+			"another process has its XDP program \"%s\" on %s (id %u, see `bpftool "
+			"link`): end that process, or serve all queues from one",
+			name, ifname, id);
 		return -EAGAIN;
 	}
 	return sxsk_priv_fail(
@@ -176,7 +179,7 @@ int sxsk_priv_prog_attach(struct sxsk_priv_prog *prog, uint32_t ifindex, const c
 		return attach_error(-fd, ifname, attach);
 	/* Somebody came between our look and our attach; or a device above or below has one. */
 	id = sxsk_priv_attached_id(ifindex, ifname);
-	return id > 0 ? sxsk_priv_occupied((uint32_t)id, ifname) :
+	return id > 0 ? sxsk_priv_occupied((uint32_t)id, ifname, prog->name) :
 			attach_error(-fd, ifname, attach);
 }
 

@@ -145,7 +145,7 @@ static int program_create(struct sxsk_priv_prog **ret_prog, const struct sxsk_ru
 		program_free(prog);
 		return err;
 	}
-	prog->id = sxsk_priv_program_id(prog->prog_fd);
+	sxsk_priv_program_known(prog);
 	list(prog);
 	*ret_prog = prog;
 	return 0;
@@ -205,6 +205,25 @@ static void misused(const struct sxsk_prog *cookie, bool inherited, const char *
 				 (const void *)cookie);
 }
 
+static int program_from_object(struct sxsk_priv_prog **ret_prog, const struct sxsk_prog_opts *o)
+{
+	struct sxsk_priv_prog *prog = NULL;
+	int err = record_create(&prog);
+
+	if (err)
+		return err;
+	prog->map_of_another = true;
+	err = sxsk_priv_object_load(prog, o);
+	if (err) {
+		program_free(prog);
+		return err;
+	}
+	sxsk_priv_program_known(prog);
+	list(prog);
+	*ret_prog = prog;
+	return 0;
+}
+
 int sxsk_prog_create(struct sxsk_prog **ret_prog, const struct sxsk_prog_opts *opts)
 {
 	struct sxsk_prog_opts o;
@@ -214,13 +233,16 @@ int sxsk_prog_create(struct sxsk_prog **ret_prog, const struct sxsk_prog_opts *o
 	if (!ret_prog)
 		return sxsk_priv_fail(EINVAL, "ret_prog is NULL");
 	err = sxsk_priv_options(&o, sizeof(o), opts, "sxsk_prog_opts");
+	if (!err && !o.object && (o.program || o.map))
+		err = sxsk_priv_fail(EINVAL, "%s is given, and no object file to find it in",
+				     o.program ? "program" : "map");
 	if (!err)
 		err = sxsk_priv_registry_init();
 	if (err)
 		return err;
 	lock();
 	programs_init();
-	err = program_create(&prog, NULL, 0);
+	err = o.object ? program_from_object(&prog, &o) : program_create(&prog, NULL, 0);
 	if (!err) {
 		prog->owners = 1;
 		prog->cookie = ++programs.last_cookie;
@@ -284,7 +306,7 @@ static int program_replace(struct sxsk_priv_prog *prog, int fd)
 	}
 	close(prog->prog_fd);
 	prog->prog_fd = fd;
-	prog->id = sxsk_priv_program_id(fd);
+	sxsk_priv_program_known(prog);
 	return 0;
 }
 
@@ -301,7 +323,11 @@ int sxsk_prog_steer(struct sxsk_prog *cookie, const struct sxsk_rule rules[], un
 	programs_init();
 	prog = program_of(cookie);
 	inherited = is_inherited(cookie);
-	if (prog) {
+	if (prog && prog->map_of_another) {
+		err = sxsk_priv_fail(EOPNOTSUPP,
+				     "program %s is of an object file: it decides by itself",
+				     prog->name);
+	} else if (prog) {
 		fd = sxsk_priv_rules_load(prog->map_fd, checked, n);
 		err = fd < 0 ? fd : program_replace(prog, fd);
 	}
@@ -347,12 +373,12 @@ static int program_share(struct sxsk_priv_prog *prog, const char *ifname, uint32
 }
 
 /* Another program has the interface. */
-static int in_the_way(uint32_t id, const char *ifname)
+static int in_the_way(uint32_t id, const char *ifname, const char *name)
 {
 	const struct sxsk_priv_prog *prog = program_by_id(id);
 
 	if (!prog)
-		return sxsk_priv_occupied(id, ifname);
+		return sxsk_priv_occupied(id, ifname, name);
 	return sxsk_priv_fail(EBUSY,
 			      "%s has another program of this process, for %s: an interface's "
 			      "sockets share one",
@@ -382,7 +408,7 @@ static int find_own(uint32_t id, const struct sxsk_priv_steering *w,
 		return program_share(prog, w->ifname, w->attach);
 	}
 	if (id)
-		return in_the_way(id, w->ifname);
+		return in_the_way(id, w->ifname, PROGRAM_NAME);
 	err = program_create(ret_prog, &all, 1);
 	return err ? err : program_attach(*ret_prog, w->ifindex, w->ifname, w->attach);
 }
@@ -404,7 +430,7 @@ static int find_given(uint32_t id, const struct sxsk_priv_steering *w,
 			"the program was put on %s: it cannot be on %s too, make one for each "
 			"interface",
 			prog->ifname, w->ifname);
-	return id ? in_the_way(id, w->ifname) :
+	return id ? in_the_way(id, w->ifname, prog->name) :
 		    program_attach(prog, w->ifindex, w->ifname, w->attach);
 }
 

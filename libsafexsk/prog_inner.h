@@ -6,6 +6,7 @@
  *   attach.c    onto an interface, and what is there already
  *   steer.c     rules to instructions
  *   codegen.c   instructions
+ *   object.c    programs from object files
  *
  * All of it under the registry's lock.
  */
@@ -22,6 +23,7 @@ struct sxsk_priv_prog {
 	uint32_t owners;  /* of the cookie */
 	uint32_t sockets; /* that it steers to: while there are any, it is attached */
 	uint32_t id;      /* the kernel's program id */
+	char name[16];    /* and its name */
 	uint32_t attach;  /* in force while attached: SXSK_ATTACH_NATIVE or _SKB */
 	char ifname[16];  /* where it is attached, for sentences */
 	int map_fd;
@@ -39,6 +41,9 @@ int sxsk_priv_rules_generate(struct sxsk_priv_code *c, int map_fd, const struct 
 /* The program's descriptor or -errno, with a sentence. */
 int sxsk_priv_rules_load(int map_fd, const struct sxsk_rule rules[], unsigned n);
 
+/* object.c: fill in map and program, or -errno; what is filled in is freed with the record. */
+int sxsk_priv_object_load(struct sxsk_priv_prog *prog, const struct sxsk_prog_opts *opts);
+
 /* attach.c */
 /* Put it on the interface: -EAGAIN, somebody's is there that may go in a moment. */
 int sxsk_priv_prog_attach(struct sxsk_priv_prog *prog, uint32_t ifindex, const char *ifname,
@@ -46,9 +51,10 @@ int sxsk_priv_prog_attach(struct sxsk_priv_prog *prog, uint32_t ifindex, const c
 void sxsk_priv_prog_detach(struct sxsk_priv_prog *prog);
 /* Id of the program on the interface, 0 = none; or -errno with a sentence. */
 int64_t sxsk_priv_attached_id(uint32_t ifindex, const char *ifname);
-/* Somebody else's program is there: -EBUSY with a sentence, or -EAGAIN. */
-int sxsk_priv_occupied(uint32_t id, const char *ifname);
+/* Somebody else's program is there: -EBUSY with a sentence, or -EAGAIN. `name` is ours. */
+int sxsk_priv_occupied(uint32_t id, const char *ifname, const char *name);
 int sxsk_priv_load_error(int err, const char *what);
-uint32_t sxsk_priv_program_id(int prog_fd);
+/* Its id and name, from the descriptor. */
+void sxsk_priv_program_known(struct sxsk_priv_prog *prog);
 
 #endif

@@ -85,17 +85,25 @@ struct sxsk_rule {
 /** Program options. Zero means the default everywhere; set sz = sizeof(struct sxsk_prog_opts). */
 struct sxsk_prog_opts {
 	size_t sz; /**< size of this struct as compiled; 0 is refused */
+	/** A file with a program of your own (clang -target bpf), which redirects packets to an XSKMAP in it.
+	 * A socket is entered in there at its queue + target. NULL: a program of the library's, with rules */
+	const char *object;
+	const char *program; /**< its name in there; NULL: the only one */
+	const char *map;     /**< the XSKMAP's name; NULL: the only one */
 };
 
-/** Make a program, without rules: it takes nothing until sxsk_prog_steer(). Give it to sockets as
- * sxsk_socket_opts.prog.
+/** Make a program, and give it to sockets as sxsk_socket_opts.prog. Without an object file it has no rules and
+ * takes nothing, until sxsk_prog_steer(). Of an object file, programs but this one are not loaded; what
+ * libbpf has to say goes where libbpf_set_print() sends it, stderr by default.
  *
  * Returns:   0 and *ret_prog, or -errno and *ret_prog untouched
- * Errors:    -EINVAL (an option), -EPERM (needs CAP_BPF and CAP_NET_ADMIN), -ENOMEM
+ * Errors:    -EINVAL (an option; no BPF object file; the program is no XDP program or does not use the map;
+ *            the map is no XSKMAP), -ENOENT (no such file, program or map in it), -EPERM (needs CAP_BPF
+ *            and CAP_NET_ADMIN), -ENOMEM; what the kernel has against the program
  * Ownership: returns owned (sxsk_prog_unref)
  * Threads:   any thread; blocking
  * Ordering:  the caller publishes the pointer to other threads
- * Syscalls:  bpf
+ * Syscalls:  bpf; openat, read
  * Since:     0.1
  * Source:    Linux Documentation/bpf/map_xskmap.rst
  */
@@ -135,7 +143,8 @@ SXSK_API void sxsk_prog_unref(struct sxsk_prog *prog);
  *
  * Returns:   0 or -errno
  * Errors:    -EINVAL (a rule that is wrong or can never match), -E2BIG (more than SXSK_MAX_RULES),
- *            -EPERM (needs CAP_BPF and CAP_NET_ADMIN), -ENODEV (the interface is gone), -ENOMEM;
+ *            -EPERM (needs CAP_BPF and CAP_NET_ADMIN), -ENODEV (the interface is gone), -ENOMEM,
+ *            -EOPNOTSUPP (a program of an object file);
  *            misuse: SXSK_MISUSE_PROG (then -EINVAL)
  * Ownership: borrows
  * Threads:   any thread; blocking
