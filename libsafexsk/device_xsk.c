@@ -189,8 +189,16 @@ static int xsk_queues(const char *ifname, bool tx, uint32_t *ret_n)
 
 /* ---- open --------------------------------------------------------------------------------------- */
 
+static int xsk_kick_rx(struct sxsk_priv_socket *s)
+{
+	return recvfrom(s->fd, NULL, 0, MSG_DONTWAIT, NULL, NULL) < 0 ? -errno : 0;
+}
+
 static void xsk_close(struct sxsk_priv_socket *s)
 {
+	/* Told while the socket is there: later, only a thread in its namespace could find out. */
+	if (s->fd >= 0 && xsk_kick_rx(s) == -ENXIO)
+		s->q->device.gone = true;
 	/* Rings first: a mapping would keep the closed socket bound to its queue. */
 	for (unsigned i = 0; i < (s->q->sockets > 0 ? 2u : 4u); i++) {
 		struct ring_map *map = ring_map_of(s, i);
@@ -690,11 +698,6 @@ static int xsk_kick_tx(struct sxsk_priv_socket *s)
 	return s->flags & SOCKET_BUSY_POLL ? xsk_send_busy(s) : xsk_send(s);
 }
 
-static int xsk_kick_rx(struct sxsk_priv_socket *s)
-{
-	return recvfrom(s->fd, NULL, 0, MSG_DONTWAIT, NULL, NULL) < 0 ? -errno : 0;
-}
-
 static int xsk_error(struct sxsk_priv_socket *s)
 {
 	/* The kernel looks at the binding (ENXIO: the interface is gone) and at the interface's state
@@ -730,6 +733,8 @@ static bool xsk_gone(const struct sxsk_priv_device_id *id)
 {
 	char name[IF_NAMESIZE];
 
+	if (id->gone)
+		return true;
 	/* Only the interface's own namespace can tell. An interface that left it was unregistered
 	 * there, which took its sockets off it. */
 	if (!id->netns || id->netns != network_namespace())

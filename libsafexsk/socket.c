@@ -12,6 +12,7 @@
 #include "half.h"
 #include "metadata.h"
 #include "napi.h"
+#include "netns.h"
 
 #include <errno.h>
 #include <string.h>
@@ -478,6 +479,14 @@ static int open_on(struct sxsk_priv_socket **ret_s, struct sxsk_priv_pool *pool,
 	return err;
 }
 
+static int check_device(const char *ifname, const struct sxsk_socket_opts *o)
+{
+	if (o->netns && device_named(ifname) == &sxsk_priv_device_mem)
+		return sxsk_priv_fail(EINVAL, "netns is %s: %s is in no network namespace",
+				      o->netns, ifname);
+	return 0;
+}
+
 /* With options that were checked. */
 static int open_one(struct sxsk_socket **ret_socket, struct sxsk_pool *pool_cookie_arg,
 		    const char *ifname, uint32_t queue, const struct sxsk_socket_opts *o,
@@ -522,29 +531,28 @@ int sxsk_socket_open(struct sxsk_socket **ret_socket, struct sxsk_pool *pool, co
 		     uint32_t queue, const struct sxsk_socket_opts *opts)
 {
 	struct sxsk_socket_opts o;
-	int err;
+	int err, home;
 
 	if (!ret_socket || !ifname)
 		return sxsk_priv_fail(EINVAL, "%s is NULL", ret_socket ? "ifname" : "ret_socket");
 	err = check_options(&o, opts);
-	return err ? err : open_one(ret_socket, pool, ifname, queue, &o, 1);
+	if (!err)
+		err = check_device(ifname, &o);
+	if (!err)
+		err = sxsk_priv_netns_enter(o.netns, &home);
+	if (err)
+		return err;
+	err = open_one(ret_socket, pool, ifname, queue, &o, 1);
+	sxsk_priv_netns_leave(home);
+	return err;
 }
 
-int sxsk_socket_open_all(struct sxsk_socket *ret_sockets[], unsigned *n, struct sxsk_pool *pool,
-			 const char *ifname, const struct sxsk_socket_opts *opts)
+static int open_all(struct sxsk_socket *ret_sockets[], unsigned *n, struct sxsk_pool *pool,
+		    const char *ifname, const struct sxsk_socket_opts *o)
 {
-	struct sxsk_socket_opts o;
 	uint32_t queues, done;
-	int err;
+	int err = device_named(ifname)->queues(ifname, o->flags & SXSK_SOCKET_NO_RX, &queues);
 
-	if (!n || !ifname || (!ret_sockets && *n))
-		return sxsk_priv_fail(EINVAL, "%s is NULL",
-				      !n      ? "n" :
-				      !ifname ? "ifname" :
-						"ret_sockets");
-	err = check_options(&o, opts);
-	if (!err)
-		err = device_named(ifname)->queues(ifname, o.flags & SXSK_SOCKET_NO_RX, &queues);
 	if (err)
 		return err;
 	if (queues > *n) {
@@ -554,13 +562,36 @@ int sxsk_socket_open_all(struct sxsk_socket *ret_sockets[], unsigned *n, struct 
 		return err;
 	}
 	for (done = 0; !err && done < queues; done += !err)
-		err = open_one(&ret_sockets[done], pool, ifname, done, &o, queues - done);
+		err = open_one(&ret_sockets[done], pool, ifname, done, o, queues - done);
 	if (!err)
 		*n = queues;
 	while (err && done > 0) {
 		sxsk_socket_close(ret_sockets[--done]);
 		ret_sockets[done] = NULL;
 	}
+	return err;
+}
+
+int sxsk_socket_open_all(struct sxsk_socket *ret_sockets[], unsigned *n, struct sxsk_pool *pool,
+			 const char *ifname, const struct sxsk_socket_opts *opts)
+{
+	struct sxsk_socket_opts o;
+	int err, home;
+
+	if (!n || !ifname || (!ret_sockets && *n))
+		return sxsk_priv_fail(EINVAL, "%s is NULL",
+				      !n      ? "n" :
+				      !ifname ? "ifname" :
+						"ret_sockets");
+	err = check_options(&o, opts);
+	if (!err)
+		err = check_device(ifname, &o);
+	if (!err)
+		err = sxsk_priv_netns_enter(o.netns, &home);
+	if (err)
+		return err;
+	err = open_all(ret_sockets, n, pool, ifname, &o);
+	sxsk_priv_netns_leave(home);
 	return err;
 }
 

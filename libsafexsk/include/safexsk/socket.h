@@ -119,6 +119,12 @@ struct sxsk_socket_opts {
 	 * no capability but CAP_NET_RAW is needed (before Linux 5.19 with
 	 * kernel.unprivileged_bpf_disabled = 0 only). Borrowed for the call; 0: none, so not descriptor 0 */
 	int32_t map_fd;
+	/** The network namespace that the interface is in: a path like /run/netns/NAME or /proc/PID/ns/net. The
+	 * thread enters it for the call and is back when that returns, on errors too; it needs CAP_SYS_ADMIN,
+	 * in the thread's own namespace as well. The socket then works from anywhere, and keeps the namespace
+	 * until it is closed; frames that the kernel had then stay in quarantine until the queue is opened
+	 * again or the pool goes. Borrowed for the call; NULL: the thread's own */
+	const char *netns;
 };
 
 /** The kernel's own counters (XDP_STATISTICS). */
@@ -193,8 +199,8 @@ struct sxsk_socket_stats {
  * Ownership: returns owned (sxsk_socket_close); shares the pool and the program
  * Threads:   any thread; blocking (up to 2 s while the queue's last socket is being torn down)
  * Ordering:  the caller publishes the pointer to other threads
- * Syscalls:  socket, setsockopt, getsockopt, mmap, bind, bpf, membarrier, epoll_create1, eventfd2; for
- *            busy polling fsopen, fsconfig, fsmount, openat, pread64, pwrite64
+ * Syscalls:  socket, setsockopt, getsockopt, mmap, bind, bpf, membarrier, epoll_create1, eventfd2; with
+ *            netns openat, setns; for busy polling fsopen, fsconfig, fsmount, openat, pread64, pwrite64
  * Since:     0.1
  * Source:    Linux Documentation/networking/af_xdp.rst
  */

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The calling thread in another network namespace for a while. */
+#ifndef SXSK_PRIV_NETNS_H
+#define SXSK_PRIV_NETNS_H
+
+#define NETNS_HERE (-1)
+
+/* Enter the namespace that a path stands for, NULL: stay. 0 or -errno, and then the thread is where it was.
+ * *ret_home is for the way back. */
+int sxsk_priv_netns_enter(const char *path, int *ret_home);
+void sxsk_priv_netns_leave(int home);
+
+#endif
