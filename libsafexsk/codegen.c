@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "codegen.h"
+#include "prog_inner.h"
 
+#include <bpf/bpf.h>
 #include <errno.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -113,6 +114,11 @@ void sxsk_priv_code_fetch(struct sxsk_priv_code *c, uint32_t n, uint32_t missing
 		return;
 	}
 	sxsk_priv_code_place(c, elsewhere);
+	/* No packet is that long, and the helper takes 32 bits of the offset. */
+	emit_jump(c,
+		  (struct bpf_insn){
+			  .code = BPF_JMP | BPF_JGT | BPF_K, .dst_reg = BPF_REG_9, .imm = 65535 },
+		  missing);
 	sxsk_priv_code_emit(c, insn_op(BPF_MOV, BPF_REG_1, BPF_REG_6));
 	sxsk_priv_code_emit(c, insn_op(BPF_MOV, BPF_REG_2, BPF_REG_9));
 	sxsk_priv_code_emit(c, insn_op(BPF_MOV, BPF_REG_3, BPF_REG_10));
@@ -159,4 +165,28 @@ int sxsk_priv_code_finish(struct sxsk_priv_code *c)
 		       sxsk_priv_fail(E2BIG, "the XDP program would have more than %u instructions",
 				      ROOM) :
 		       0;
+}
+
+int sxsk_priv_code_load(sxsk_priv_generate_fn *generate, int map_fd, const void *what, unsigned n)
+{
+	struct bpf_prog_load_opts opts = { .sz = sizeof(opts) };
+	struct sxsk_priv_code c;
+	int fd = -EINVAL;
+
+	/* Without the flag before Linux 5.18: no multi-buffer packets. */
+	for (int frags = 1; frags >= 0 && fd == -EINVAL; frags--) {
+		int err = sxsk_priv_code_init(&c, frags);
+
+		if (err)
+			return err;
+		err = generate(&c, map_fd, what, n);
+		opts.prog_flags = frags ? BPF_F_XDP_HAS_FRAGS : 0;
+		if (!err)
+			fd = bpf_prog_load(BPF_PROG_TYPE_XDP, PROGRAM_NAME, "Dual BSD/GPL", c.insn,
+					   c.n, &opts);
+		sxsk_priv_code_free(&c);
+		if (err)
+			return err;
+	}
+	return fd < 0 ? sxsk_priv_load_error(-fd, "load the XDP program") : fd;
 }

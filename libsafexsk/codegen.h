@@ -57,6 +57,12 @@ void sxsk_priv_code_return(struct sxsk_priv_code *c, int32_t action);
 /* 0 or -E2BIG. */
 int sxsk_priv_code_finish(struct sxsk_priv_code *c);
 
+/* Make the instructions, into an initialised c, up to finish(). 0 or -errno. */
+typedef int sxsk_priv_generate_fn(struct sxsk_priv_code *c, int map_fd, const void *what,
+				  unsigned n);
+/* The program's descriptor or -errno, with a sentence. */
+int sxsk_priv_code_load(sxsk_priv_generate_fn *generate, int map_fd, const void *what, unsigned n);
+
 /* ---- instructions --------------------------------------------------------------------------------- */
 
 /* to = *(from + off), of BPF_B, _H or _W */

@@ -138,7 +138,8 @@ static int program_create(struct sxsk_priv_prog **ret_prog, const struct sxsk_ru
 	if (prog->map_fd < 0)
 		err = sxsk_priv_load_error(-prog->map_fd, "create the XSKMAP");
 	if (!err)
-		prog->prog_fd = sxsk_priv_rules_load(prog->map_fd, rules, n);
+		prog->prog_fd =
+			sxsk_priv_code_load(sxsk_priv_rules_generate, prog->map_fd, rules, n);
 	if (!err && prog->prog_fd < 0)
 		err = prog->prog_fd;
 	if (err) {
@@ -310,15 +311,14 @@ static int program_replace(struct sxsk_priv_prog *prog, int fd)
 	return 0;
 }
 
-int sxsk_prog_steer(struct sxsk_prog *cookie, const struct sxsk_rule rules[], unsigned n)
+/* By another program, made of something that was checked. */
+static int steer_by(struct sxsk_prog *cookie, sxsk_priv_generate_fn *generate, const void *what,
+		    unsigned n, const char *function)
 {
 	struct sxsk_priv_prog *prog;
-	struct sxsk_rule *checked;
 	bool inherited;
-	int err = sxsk_priv_rules_check(rules, n, &checked), fd;
+	int err = -EINVAL, fd;
 
-	if (err)
-		return err;
 	lock();
 	programs_init();
 	prog = program_of(cookie);
@@ -328,15 +328,32 @@ int sxsk_prog_steer(struct sxsk_prog *cookie, const struct sxsk_rule rules[], un
 				     "program %s is of an object file: it decides by itself",
 				     prog->name);
 	} else if (prog) {
-		fd = sxsk_priv_rules_load(prog->map_fd, checked, n);
+		fd = sxsk_priv_code_load(generate, prog->map_fd, what, n);
 		err = fd < 0 ? fd : program_replace(prog, fd);
 	}
 	unlock();
-	free(checked);
-	if (prog)
+	if (!prog)
+		misused(cookie, inherited, function);
+	return err;
+}
+
+int sxsk_prog_steer(struct sxsk_prog *prog, const struct sxsk_rule rules[], unsigned n)
+{
+	struct sxsk_rule *checked;
+	int err = sxsk_priv_rules_check(rules, n, &checked);
+
+	if (err)
 		return err;
-	misused(cookie, inherited, "sxsk_prog_steer");
-	return -EINVAL;
+	err = steer_by(prog, sxsk_priv_rules_generate, checked, n, "sxsk_prog_steer");
+	free(checked);
+	return err;
+}
+
+int sxsk_prog_filter(struct sxsk_prog *prog, const struct sock_filter *filter, unsigned n)
+{
+	const int err = sxsk_priv_filter_check(filter, n);
+
+	return err ? err : steer_by(prog, sxsk_priv_filter_generate, filter, n, "sxsk_prog_filter");
 }
 
 /* ---- for a socket ----------------------------------------------------------------------------------- */

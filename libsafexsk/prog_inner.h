@@ -5,6 +5,7 @@
  *   prog.c      the objects: who owns one, which sockets it has, its XSKMAP
  *   attach.c    onto an interface, and what is there already
  *   steer.c     rules to instructions
+ *   filter.c    classic BPF to instructions
  *   codegen.c   instructions
  *   object.c    programs from object files
  *
@@ -35,11 +36,13 @@ struct sxsk_priv_prog {
 /* steer.c */
 /* Copy and check rules of the caller's version; 0 or -errno. Free *ret_rules. */
 int sxsk_priv_rules_check(const struct sxsk_rule rules[], unsigned n, struct sxsk_rule **ret_rules);
-/* Into an initialised c: checked rules; 0 or -errno. */
-int sxsk_priv_rules_generate(struct sxsk_priv_code *c, int map_fd, const struct sxsk_rule rules[],
-			     unsigned n);
-/* The program's descriptor or -errno, with a sentence. */
-int sxsk_priv_rules_load(int map_fd, const struct sxsk_rule rules[], unsigned n);
+/* Of checked rules. */
+sxsk_priv_generate_fn sxsk_priv_rules_generate;
+
+/* filter.c */
+int sxsk_priv_filter_check(const struct sock_filter *filter, unsigned n);
+/* Of a checked filter. */
+sxsk_priv_generate_fn sxsk_priv_filter_generate;
 
 /* object.c: fill in map and program, or -errno; what is filled in is freed with the record. */
 int sxsk_priv_object_load(struct sxsk_priv_prog *prog, const struct sxsk_prog_opts *opts);

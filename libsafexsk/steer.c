@@ -5,11 +5,9 @@
  */
 #include "prog_inner.h"
 
-#include <bpf/bpf.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define TYPE_VLAN 0x8100
 #define TYPE_SVLAN 0x88a8
@@ -456,9 +454,9 @@ static void generate_rule(struct sxsk_priv_code *c, const struct sxsk_rule *r, u
 
 /* Rules behind one that every packet matches would be instructions that nothing reaches, which the
  * verifier refuses. */
-int sxsk_priv_rules_generate(struct sxsk_priv_code *c, int map_fd, const struct sxsk_rule rules[],
-			     unsigned n)
+int sxsk_priv_rules_generate(struct sxsk_priv_code *c, int map_fd, const void *what, unsigned n)
 {
+	const struct sxsk_rule *rules = what;
 	const uint32_t begin = sxsk_priv_code_label(c), redirect = sxsk_priv_code_label(c);
 	const uint32_t pass = sxsk_priv_code_label(c);
 	bool redirects = false, decided = false;
@@ -484,28 +482,4 @@ int sxsk_priv_rules_generate(struct sxsk_priv_code *c, int map_fd, const struct 
 	sxsk_priv_code_place(c, pass);
 	sxsk_priv_code_return(c, XDP_PASS);
 	return sxsk_priv_code_finish(c);
-}
-
-int sxsk_priv_rules_load(int map_fd, const struct sxsk_rule rules[], unsigned n)
-{
-	struct bpf_prog_load_opts opts = { .sz = sizeof(opts) };
-	struct sxsk_priv_code c;
-	int fd = -EINVAL;
-
-	/* Without the flag before Linux 5.18: no multi-buffer packets. */
-	for (int frags = 1; frags >= 0 && fd == -EINVAL; frags--) {
-		int err = sxsk_priv_code_init(&c, frags);
-
-		if (err)
-			return err;
-		err = sxsk_priv_rules_generate(&c, map_fd, rules, n);
-		opts.prog_flags = frags ? BPF_F_XDP_HAS_FRAGS : 0;
-		if (!err)
-			fd = bpf_prog_load(BPF_PROG_TYPE_XDP, PROGRAM_NAME, "Dual BSD/GPL", c.insn,
-					   c.n, &opts);
-		sxsk_priv_code_free(&c);
-		if (err)
-			return err;
-	}
-	return fd < 0 ? sxsk_priv_load_error(-fd, "load the XDP program") : fd;
 }

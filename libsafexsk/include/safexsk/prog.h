@@ -4,7 +4,8 @@
  * which socket. What no socket gets goes on to the kernel's stack.
  *
  *     steer = SXSK_STEER_ALL     all packets of the queue; the library's own program, one per interface
- *     prog = sxsk_prog_create()  what its rules say, which sxsk_prog_steer() changes under traffic
+ *     prog = sxsk_prog_create()  what its rules say (sxsk_prog_steer), a filter (sxsk_prog_filter), or an
+ *                                object file of your own
  *     map_fd = an XSKMAP         what a program of somebody else looks up in there
  *     nothing                    none (SXSK_STEER_NONE)
  *
@@ -12,7 +13,7 @@
  * It is held by a bpf_link, so it leaves with the process however that ends; nothing is pinned.
  *
  *     call                                needs
- *     sxsk_prog_create, sxsk_prog_steer   CAP_BPF and CAP_NET_ADMIN
+ *     sxsk_prog_create, _steer, _filter   CAP_BPF and CAP_NET_ADMIN
  *     sxsk_socket_open, nothing steers    CAP_NET_RAW
  *       with map_fd                       CAP_NET_RAW
  *       with prog or SXSK_STEER_ALL       CAP_NET_RAW, and CAP_BPF and CAP_NET_ADMIN
@@ -29,6 +30,8 @@
 #include <safexsk/base.h>
 
 SXSK_BEGIN_DECLS
+
+struct sock_filter; /* <linux/filter.h>; libpcap's struct bpf_insn is the same */
 
 /** A program with its XSKMAP. The pointer is a cookie, never dereferenced. */
 struct sxsk_prog;
@@ -155,6 +158,28 @@ SXSK_API void sxsk_prog_unref(struct sxsk_prog *prog);
  */
 SXSK_API SXSK_MUST_CHECK int sxsk_prog_steer(struct sxsk_prog *prog, const struct sxsk_rule rules[],
 					     unsigned n);
+
+/** Replace the program's rules by a filter in classic BPF: what it returns anything but 0 for goes to the
+ * socket of target 0, the rest to the kernel's stack. tcpdump's expressions compile to it, with
+ *
+ *     pcap_compile(pcap_open_dead(DLT_EN10MB, 65535), &program, "udp port 53", 1, PCAP_NETMASK_UNKNOWN);
+ *     sxsk_prog_filter(prog, (const struct sock_filter *)program.bf_insns, program.bf_len);
+ *
+ * A capture handle of a real interface may compile to loads of what only socket filters have (VLAN tags
+ * beside the packet): those are refused. Otherwise as sxsk_prog_steer().
+ *
+ * Returns:   0 or -errno
+ * Errors:    -EINVAL (empty; a jump past the end, a division by zero, a shift by more than 31), -EOPNOTSUPP
+ *            (what cannot be translated: other instructions, loops), -E2BIG (too long); as sxsk_prog_steer()
+ * Ownership: borrows
+ * Threads:   any thread; blocking
+ * Ordering:  as sxsk_prog_steer()
+ * Syscalls:  bpf
+ * Since:     0.1
+ * Source:    McCanne and Jacobson, The BSD Packet Filter, 1993; Linux Documentation/networking/filter.rst
+ */
+SXSK_API SXSK_MUST_CHECK int sxsk_prog_filter(struct sxsk_prog *prog,
+					      const struct sock_filter *filter, unsigned n);
 
 SXSK_END_DECLS
 #endif
