@@ -8,6 +8,7 @@
 #include "frame.h"
 #include "half.h"
 #include "harden.h"
+#include "metadata.h"
 
 #include <errno.h>
 #include <string.h>
@@ -249,7 +250,8 @@ receive(struct sxsk_priv_socket *s, struct sxsk_priv_thread *t, struct sxsk_buf 
 }
 
 #define ODD_RX                                                                                     \
-	(SXSK_SOCKET_NO_RX | SXSK_SOCKET_MULTI_BUFFER | SXSK_SOCKET_SHARE_QUEUE | SOCKET_BUSY_POLL)
+	(SXSK_SOCKET_NO_RX | SXSK_SOCKET_MULTI_BUFFER | SXSK_SOCKET_SHARE_QUEUE |                  \
+	 SOCKET_BUSY_POLL | SOCKET_RX_METADATA)
 #define ODD_TX (SXSK_SOCKET_NO_TX | SXSK_SOCKET_SHARE_QUEUE)
 
 /* Of sockets that do not just receive Buf by Buf from a queue of their own. */
@@ -276,6 +278,8 @@ static __attribute__((noinline)) unsigned receive_odd(struct sxsk_priv_socket *s
 		run_driver = false;
 	}
 	queue_unlock(s, &s->q->fill_lock);
+	if (s->flags & SOCKET_RX_METADATA)
+		sxsk_priv_rx_metadata_take(s->pool, bufs, got);
 	return got;
 }
 

@@ -6,6 +6,9 @@
 #include <stddef.h>
 #include <stdlib.h>
 
+#ifndef BPF_F_XDP_DEV_BOUND_ONLY
+#define BPF_F_XDP_DEV_BOUND_ONLY (1u << 6) /* Linux 6.3 */
+#endif
 #define ROOM 32768u
 /* The verifier's limit for offsets into a packet is 65535, what is added to them included. */
 #define DIRECT_MAX 32767
@@ -78,6 +81,16 @@ void sxsk_priv_code_jump_reg(struct sxsk_priv_code *c, uint8_t op, uint8_t reg, 
 		  label);
 }
 
+void sxsk_priv_code_jump_pointer(struct sxsk_priv_code *c, uint8_t op, uint8_t reg, uint8_t other,
+				 uint32_t label)
+{
+	emit_jump(c,
+		  (struct bpf_insn){ .code = BPF_JMP | op | BPF_X,
+				     .dst_reg = reg & 15u,
+				     .src_reg = other & 15u },
+		  label);
+}
+
 void sxsk_priv_code_goto(struct sxsk_priv_code *c, uint32_t label)
 {
 	emit_jump(c, (struct bpf_insn){ .code = BPF_JMP | BPF_JA }, label);
@@ -102,12 +115,7 @@ void sxsk_priv_code_fetch(struct sxsk_priv_code *c, uint32_t n, uint32_t missing
 	sxsk_priv_code_emit(c, insn_op(BPF_ADD, BPF_REG_1, BPF_REG_9));
 	sxsk_priv_code_emit(c, insn_op(BPF_MOV, BPF_REG_3, BPF_REG_1));
 	sxsk_priv_code_emit(c, insn_op_value(BPF_ADD, BPF_REG_3, (int32_t)n));
-	/* Pointers: all 64 bits. */
-	emit_jump(c,
-		  (struct bpf_insn){ .code = BPF_JMP | BPF_JLE | BPF_X,
-				     .dst_reg = BPF_REG_3,
-				     .src_reg = BPF_REG_2 },
-		  there);
+	sxsk_priv_code_jump_pointer(c, BPF_JLE, BPF_REG_3, BPF_REG_2, there);
 	if (!c->frags) {
 		sxsk_priv_code_goto(c, missing);
 		sxsk_priv_code_place(c, there);
@@ -139,6 +147,7 @@ void sxsk_priv_code_return(struct sxsk_priv_code *c, int32_t action)
 
 void sxsk_priv_code_redirect(struct sxsk_priv_code *c, int map_fd, uint32_t pass)
 {
+	sxsk_priv_code_rx_metadata(c);
 	sxsk_priv_code_emit(c, insn_load(BPF_W, BPF_REG_2, BPF_REG_6,
 					 offsetof(struct xdp_md, rx_queue_index)));
 	sxsk_priv_code_jump(c, BPF_JGE, BPF_REG_2, TARGET_QUEUES, pass);
@@ -167,9 +176,11 @@ int sxsk_priv_code_finish(struct sxsk_priv_code *c)
 		       0;
 }
 
-int sxsk_priv_code_load(sxsk_priv_generate_fn *generate, int map_fd, const void *what, unsigned n)
+int sxsk_priv_code_load(int map_fd, const struct sxsk_priv_source *from)
 {
-	struct bpf_prog_load_opts opts = { .sz = sizeof(opts) };
+	struct bpf_prog_load_opts opts = { .sz = sizeof(opts),
+					   .prog_ifindex = from->metadata ? from->ifindex : 0 };
+	const uint32_t bound = from->metadata ? BPF_F_XDP_DEV_BOUND_ONLY : 0;
 	struct sxsk_priv_code c;
 	int fd = -EINVAL;
 
@@ -179,8 +190,10 @@ int sxsk_priv_code_load(sxsk_priv_generate_fn *generate, int map_fd, const void 
 
 		if (err)
 			return err;
-		err = generate(&c, map_fd, what, n);
-		opts.prog_flags = frags ? BPF_F_XDP_HAS_FRAGS : 0;
+		err = sxsk_priv_rx_questions(from, c.rx_question);
+		if (!err)
+			err = from->generate(&c, map_fd, from->what, from->n);
+		opts.prog_flags = (frags ? BPF_F_XDP_HAS_FRAGS : 0) | bound;
 		if (!err)
 			fd = bpf_prog_load(BPF_PROG_TYPE_XDP, PROGRAM_NAME, "Dual BSD/GPL", c.insn,
 					   c.n, &opts);

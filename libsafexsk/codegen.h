@@ -28,12 +28,17 @@
 #define SLOT(i) ((int16_t)(-8 * ((int)(i) + 1) + 4))
 #define SCRATCH ((int16_t)(-8 * SLOTS - FETCH_MAX))
 
+#define RX_QUESTIONS 3
+
 struct sxsk_priv_code {
 	struct bpf_insn *insn; /* 32768: the reach of a jump */
 	uint32_t *jumps_to;    /* per instruction: label + 1, or 0 */
 	uint32_t *placed;      /* per label: the instruction */
 	uint32_t n, labels;
 	bool full;
+	/* The kernel's functions that a redirect asks first what is known of the packet, see rx_program.c; 0:
+	 * nothing is asked. */
+	int32_t rx_question[RX_QUESTIONS];
 	bool frags; /* the kernel has programs for packets in parts, and helpers to read them (5.18) */
 };
 
@@ -48,6 +53,9 @@ void sxsk_priv_code_jump(struct sxsk_priv_code *c, uint8_t op, uint8_t reg, int3
 			 uint32_t label);
 void sxsk_priv_code_jump_reg(struct sxsk_priv_code *c, uint8_t op, uint8_t reg, uint8_t other,
 			     uint32_t label);
+/* Likewise of 64 bits, for pointers into the packet. */
+void sxsk_priv_code_jump_pointer(struct sxsk_priv_code *c, uint8_t op, uint8_t reg, uint8_t other,
+				 uint32_t label);
 void sxsk_priv_code_goto(struct sxsk_priv_code *c, uint32_t label);
 /* r1 = where n bytes of the packet at offset r9 are; jumps when they are not all there. */
 void sxsk_priv_code_fetch(struct sxsk_priv_code *c, uint32_t n, uint32_t missing);
@@ -60,8 +68,18 @@ int sxsk_priv_code_finish(struct sxsk_priv_code *c);
 /* Make the instructions, into an initialised c, up to finish(). 0 or -errno. */
 typedef int sxsk_priv_generate_fn(struct sxsk_priv_code *c, int map_fd, const void *what,
 				  unsigned n);
+/* What a program is made of. */
+struct sxsk_priv_source {
+	sxsk_priv_generate_fn *generate;
+	void *what;
+	unsigned n;
+	/* It asks the driver of one interface, and runs there only. */
+	uint32_t metadata; /* SXSK_METADATA_RX_*, 0 = it does not */
+	uint32_t ifindex;
+	const char *ifname;
+};
 /* The program's descriptor or -errno, with a sentence. */
-int sxsk_priv_code_load(sxsk_priv_generate_fn *generate, int map_fd, const void *what, unsigned n);
+int sxsk_priv_code_load(int map_fd, const struct sxsk_priv_source *from);
 
 /* ---- instructions --------------------------------------------------------------------------------- */
 

@@ -9,6 +9,7 @@
  *   steer      the program and its XSKMAP               prog.c, attach.c
  *   close      unmap first, then close: mapped rings keep the socket, and its queue, alive
  */
+#include "metadata.h"
 #include "napi.h"
 #include "sysfs.h"
 
@@ -642,11 +643,14 @@ static int xsk_steer(struct sxsk_priv_socket *s)
 						   .map_fd = s->opts->map_fd,
 						   .ifindex = id->ifindex,
 						   .ifname = id->name,
-						   .attach = s->attach };
+						   .attach = s->attach,
+						   .metadata = s->metadata & METADATA_RX };
 	struct queue_count n;
-	int err;
+	int err = sxsk_priv_tx_metadata_check(s, id->ifindex);
 
 	s->attach = SXSK_ATTACH_NONE;
+	if (err)
+		return err;
 	if ((s->steer == SXSK_STEER_NONE && !wanted.prog && !wanted.map_fd) ||
 	    (s->flags & SXSK_SOCKET_NO_RX))
 		return 0;

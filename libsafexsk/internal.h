@@ -188,8 +188,10 @@ struct sxsk_priv_queue {
 struct sxsk_priv_device; /* below */
 struct sxsk_priv_prog;
 
-#define SOCKET_BUSY_POLL                                                                           \
-	(1u << 31) /* in flags, behind the public ones: run the driver, see napi.h */
+/* in flags, behind the public ones */
+#define SOCKET_BUSY_POLL (1u << 31) /* run the driver, see napi.h */
+#define SOCKET_RX_METADATA                                                                         \
+	(1u << 30) /* look at what lies before received packets, see metadata.h */
 
 enum socket_state { SOCKET_FREE = 0, SOCKET_OPENING, SOCKET_OPEN, SOCKET_CLOSING };
 
@@ -504,6 +506,7 @@ struct sxsk_priv_steering {
 	uint32_t ifindex;
 	const char *ifname;
 	uint32_t attach;
+	uint32_t metadata; /* SXSK_METADATA_RX_* that the program has to write */
 };
 /* Before the first system call: is it one, and has it such a target? 0 or -EINVAL. */
 int sxsk_priv_prog_check(const struct sxsk_prog *prog, uint32_t target);

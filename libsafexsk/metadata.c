@@ -205,3 +205,29 @@ bool sxsk_priv_tx_request_ready(struct sxsk_priv_socket *s, struct sxsk_buf b)
 		store_relaxed(&r->sent, 1);
 	return true;
 }
+
+/* ---- options ----------------------------------------------------------------------------------------- */
+
+int sxsk_priv_metadata_options(struct sxsk_socket_opts *o)
+{
+	const uint32_t rx = o->metadata & METADATA_RX;
+
+	if (o->metadata & ~(uint32_t)(METADATA_TX | METADATA_RX))
+		return sxsk_priv_fail(EINVAL, "metadata is 0x%x: no such request", o->metadata);
+	if (o->metadata & METADATA_TX && o->flags & SXSK_SOCKET_NO_TX)
+		return sxsk_priv_fail(EINVAL, "metadata of packets to send, and NO_TX");
+	if (rx && o->flags & SXSK_SOCKET_NO_RX)
+		return sxsk_priv_fail(EINVAL, "metadata of packets to receive, and NO_RX");
+	if (rx && o->steer == SXSK_STEER_NONE && !o->prog && !o->map_fd)
+		return sxsk_priv_fail(
+			EINVAL,
+			"metadata of packets to receive comes from an XDP program: open with "
+			"SXSK_STEER_ALL, prog or map_fd");
+	if (rx && o->attach == SXSK_ATTACH_SKB)
+		return sxsk_priv_fail(EINVAL,
+				      "metadata of packets to receive takes a native program: open "
+				      "with SXSK_ATTACH_AUTO or SXSK_ATTACH_NATIVE");
+	if (rx)
+		o->flags |= SOCKET_RX_METADATA;
+	return 0;
+}

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Inside: what packets ask for on the way out, see safexsk/metadata.h. */
+/* Inside: what packets ask for on the way out, and what is known of them on the way in, see
+ * safexsk/metadata.h. */
 #ifndef SXSK_PRIV_METADATA_H
 #define SXSK_PRIV_METADATA_H
 
@@ -9,6 +10,8 @@
 
 #define METADATA_TX                                                                                \
 	(SXSK_METADATA_TX_TIMESTAMP | SXSK_METADATA_TX_CHECKSUM | SXSK_METADATA_TX_LAUNCH)
+
+#define METADATA_RX (SXSK_METADATA_RX_TIMESTAMP | SXSK_METADATA_RX_HASH | SXSK_METADATA_RX_VLAN)
 
 /* The kernel's struct xsk_tx_metadata as of Linux 6.15. */
 struct tx_metadata {
@@ -43,5 +46,15 @@ void sxsk_priv_tx_request_copy(struct sxsk_buf from, struct sxsk_buf to);
 /* A packet's first Buf, with the flag, is about to be sent: are the requests sound, and may this socket's
  * packets have them? Then they are in the frame. */
 bool sxsk_priv_tx_request_ready(struct sxsk_priv_socket *s, struct sxsk_buf b);
+
+/* Options that cannot be meant: -EINVAL with a sentence. Sets SOCKET_RX_METADATA. */
+int sxsk_priv_metadata_options(struct sxsk_socket_opts *o);
+/* netdev.c. A bound socket: can the interface do what its packets may ask for? In copy mode the kernel does it. */
+int sxsk_priv_tx_metadata_check(const struct sxsk_priv_socket *s, uint32_t ifindex);
+
+/* Bufs that were just received: with the flag if something lies before their data, which is then taken for
+ * read. */
+void sxsk_priv_rx_metadata_take(const struct sxsk_priv_pool *pool, struct sxsk_buf bufs[],
+				unsigned n);
 
 #endif

@@ -16,6 +16,7 @@
 #include <bpf/bpf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -58,6 +59,7 @@ static void program_free(struct sxsk_priv_prog *prog)
 	close_fd(prog->link_fd);
 	close_fd(prog->prog_fd);
 	close_fd(prog->map_fd);
+	free(prog->from.what);
 	free(prog);
 }
 
@@ -129,17 +131,25 @@ static int program_create(struct sxsk_priv_prog **ret_prog, const struct sxsk_ru
 			  unsigned n)
 {
 	struct sxsk_priv_prog *prog = NULL;
+	struct sxsk_rule *checked = NULL;
 	int err = record_create(&prog);
 
 	if (err)
 		return err;
+	err = sxsk_priv_rules_check(rules, n, &checked);
+	if (err) {
+		program_free(prog);
+		return err;
+	}
+	prog->from = (struct sxsk_priv_source){ .generate = sxsk_priv_rules_generate,
+						.what = checked,
+						.n = n };
 	prog->map_fd = bpf_map_create(BPF_MAP_TYPE_XSKMAP, PROGRAM_NAME, sizeof(uint32_t),
 				      sizeof(uint32_t), XSKMAP_ENTRIES, NULL);
 	if (prog->map_fd < 0)
 		err = sxsk_priv_load_error(-prog->map_fd, "create the XSKMAP");
 	if (!err)
-		prog->prog_fd =
-			sxsk_priv_code_load(sxsk_priv_rules_generate, prog->map_fd, rules, n);
+		prog->prog_fd = sxsk_priv_code_load(prog->map_fd, &prog->from);
 	if (!err && prog->prog_fd < 0)
 		err = prog->prog_fd;
 	if (err) {
@@ -311,13 +321,29 @@ static int program_replace(struct sxsk_priv_prog *prog, int fd)
 	return 0;
 }
 
-/* By another program, made of something that was checked. */
-static int steer_by(struct sxsk_prog *cookie, sxsk_priv_generate_fn *generate, const void *what,
+/* From now on by a program that is made of something else; `to->what` is the prog's then. */
+static int program_renew(struct sxsk_priv_prog *prog, const struct sxsk_priv_source *to)
+{
+	const int fd = sxsk_priv_code_load(prog->map_fd, to);
+	const int err = fd < 0 ? fd : program_replace(prog, fd);
+
+	if (err)
+		return err;
+	if (prog->from.what != to->what)
+		free(prog->from.what);
+	prog->from = *to;
+	prog->from.ifname = prog->ifname;
+	return 0;
+}
+
+/* By something that was checked, and allocated: it is taken, also on error. */
+static int steer_by(struct sxsk_prog *cookie, sxsk_priv_generate_fn *generate, void *what,
 		    unsigned n, const char *function)
 {
 	struct sxsk_priv_prog *prog;
+	struct sxsk_priv_source to;
 	bool inherited;
-	int err = -EINVAL, fd;
+	int err = -EINVAL;
 
 	lock();
 	programs_init();
@@ -328,10 +354,15 @@ static int steer_by(struct sxsk_prog *cookie, sxsk_priv_generate_fn *generate, c
 				     "program %s is of an object file: it decides by itself",
 				     prog->name);
 	} else if (prog) {
-		fd = sxsk_priv_code_load(generate, prog->map_fd, what, n);
-		err = fd < 0 ? fd : program_replace(prog, fd);
+		to = prog->from; /* what it asks the driver stays */
+		to.generate = generate;
+		to.what = what;
+		to.n = n;
+		err = program_renew(prog, &to);
 	}
 	unlock();
+	if (err)
+		free(what);
 	if (!prog)
 		misused(cookie, inherited, function);
 	return err;
@@ -340,20 +371,23 @@ static int steer_by(struct sxsk_prog *cookie, sxsk_priv_generate_fn *generate, c
 int sxsk_prog_steer(struct sxsk_prog *prog, const struct sxsk_rule rules[], unsigned n)
 {
 	struct sxsk_rule *checked;
-	int err = sxsk_priv_rules_check(rules, n, &checked);
+	const int err = sxsk_priv_rules_check(rules, n, &checked);
 
-	if (err)
-		return err;
-	err = steer_by(prog, sxsk_priv_rules_generate, checked, n, "sxsk_prog_steer");
-	free(checked);
-	return err;
+	return err ? err : steer_by(prog, sxsk_priv_rules_generate, checked, n, "sxsk_prog_steer");
 }
 
 int sxsk_prog_filter(struct sxsk_prog *prog, const struct sock_filter *filter, unsigned n)
 {
 	const int err = sxsk_priv_filter_check(filter, n);
+	struct sock_filter *copy;
 
-	return err ? err : steer_by(prog, sxsk_priv_filter_generate, filter, n, "sxsk_prog_filter");
+	if (err)
+		return err;
+	copy = malloc(n * sizeof(*copy));
+	if (!copy)
+		return sxsk_priv_fail(ENOMEM, "no memory for a filter of %u instructions", n);
+	memcpy(copy, filter, n * sizeof(*copy));
+	return steer_by(prog, sxsk_priv_filter_generate, copy, n, "sxsk_prog_filter");
 }
 
 /* ---- for a socket ----------------------------------------------------------------------------------- */
@@ -377,14 +411,20 @@ int sxsk_priv_prog_check(const struct sxsk_prog *cookie, uint32_t target)
 }
 
 /* One that is on the interface already. */
-static int program_share(struct sxsk_priv_prog *prog, const char *ifname, uint32_t attach)
+static int program_share(struct sxsk_priv_prog *prog, const struct sxsk_priv_steering *w)
 {
-	if (attach != SXSK_ATTACH_AUTO && attach != prog->attach)
+	if (!prog->map_of_another && w->metadata & ~prog->from.metadata)
+		return sxsk_priv_fail(
+			EBUSY,
+			"the program on %s was attached for a socket without this metadata: open "
+			"its first socket with all that any of them wants",
+			w->ifname);
+	if (w->attach != SXSK_ATTACH_AUTO && w->attach != prog->attach)
 		return sxsk_priv_fail(
 			EBUSY,
 			"another socket of this process attached the XDP program to %s as "
 			"%s: ask for SXSK_ATTACH_AUTO or the same for all its sockets",
-			ifname, prog->attach == SXSK_ATTACH_NATIVE ? "native" : "SKB");
+			w->ifname, prog->attach == SXSK_ATTACH_NATIVE ? "native" : "SKB");
 	prog->sockets++;
 	return 0;
 }
@@ -402,11 +442,28 @@ static int in_the_way(uint32_t id, const char *ifname, const char *name)
 			      ifname, prog->cookie ? "sxsk_socket_opts.prog" : "SXSK_STEER_ALL");
 }
 
-static int program_attach(struct sxsk_priv_prog *prog, uint32_t ifindex, const char *ifname,
-			  uint32_t attach)
+/* The program asks the driver what the first socket wants to know. One of an object file does as it likes. */
+static int program_ask(struct sxsk_priv_prog *prog, const struct sxsk_priv_steering *w)
 {
-	const int err = sxsk_priv_prog_attach(prog, ifindex, ifname, attach);
+	struct sxsk_priv_source to = prog->from;
 
+	if (prog->map_of_another ||
+	    (w->metadata == to.metadata && (!w->metadata || w->ifindex == to.ifindex)))
+		return 0;
+	to.metadata = w->metadata;
+	to.ifindex = w->ifindex;
+	to.ifname = w->ifname;
+	return program_renew(prog, &to);
+}
+
+static int program_attach(struct sxsk_priv_prog *prog, const struct sxsk_priv_steering *w)
+{
+	int err = program_ask(prog, w);
+
+	/* One that asks a driver runs there, and nowhere else. */
+	if (!err)
+		err = sxsk_priv_prog_attach(prog, w->ifindex, w->ifname,
+					    prog->from.metadata ? SXSK_ATTACH_NATIVE : w->attach);
 	prog->sockets += !err;
 	program_release(prog); /* on error, if it was made for this */
 	return err;
@@ -416,18 +473,18 @@ static int program_attach(struct sxsk_priv_prog *prog, uint32_t ifindex, const c
 static int find_own(uint32_t id, const struct sxsk_priv_steering *w,
 		    struct sxsk_priv_prog **ret_prog)
 {
-	const struct sxsk_rule all = { .target = 0 };
+	const struct sxsk_rule all = { .sz = sizeof(all) };
 	struct sxsk_priv_prog *prog = id ? program_by_id(id) : NULL;
 	int err;
 
 	if (prog && !prog->cookie) {
 		*ret_prog = prog;
-		return program_share(prog, w->ifname, w->attach);
+		return program_share(prog, w);
 	}
 	if (id)
 		return in_the_way(id, w->ifname, PROGRAM_NAME);
 	err = program_create(ret_prog, &all, 1);
-	return err ? err : program_attach(*ret_prog, w->ifindex, w->ifname, w->attach);
+	return err ? err : program_attach(*ret_prog, w);
 }
 
 /* The user's. */
@@ -440,15 +497,14 @@ static int find_given(uint32_t id, const struct sxsk_priv_steering *w,
 		return -ESTALE; /* said without the lock */
 	*ret_prog = prog;
 	if (prog->sockets && prog->id == id)
-		return program_share(prog, w->ifname, w->attach);
+		return program_share(prog, w);
 	if (prog->sockets)
 		return sxsk_priv_fail(
 			EBUSY,
 			"the program was put on %s: it cannot be on %s too, make one for each "
 			"interface",
 			prog->ifname, w->ifname);
-	return id ? in_the_way(id, w->ifname, prog->name) :
-		    program_attach(prog, w->ifindex, w->ifname, w->attach);
+	return id ? in_the_way(id, w->ifname, prog->name) : program_attach(prog, w);
 }
 
 static int check_map(int fd, int given)

@@ -28,8 +28,9 @@ struct sxsk_priv_prog {
 	uint32_t attach;  /* in force while attached: SXSK_ATTACH_NATIVE or _SKB */
 	char ifname[16];  /* where it is attached, for sentences */
 	int map_fd;
-	int prog_fd;         /* -1: somebody else's program, of whom we have the map */
-	int link_fd;         /* -1: not attached */
+	int prog_fd;                  /* -1: somebody else's program, of whom we have the map */
+	int link_fd;                  /* -1: not attached */
+	struct sxsk_priv_source from; /* of a program of the library's */
 	bool map_of_another; /* keyed by queue + target; otherwise by target * TARGET_QUEUES + queue */
 };
 
@@ -43,6 +44,13 @@ sxsk_priv_generate_fn sxsk_priv_rules_generate;
 int sxsk_priv_filter_check(const struct sock_filter *filter, unsigned n);
 /* Of a checked filter. */
 sxsk_priv_generate_fn sxsk_priv_filter_generate;
+
+/* rx_program.c */
+/* The kernel's functions for what the program asks, 0 where it does not; -EOPNOTSUPP with a sentence where
+ * the kernel or the driver has not what it asks for. */
+int sxsk_priv_rx_questions(const struct sxsk_priv_source *from, int32_t ret_question[RX_QUESTIONS]);
+/* Ask, and write the answers before the packet. Uses r0 to r3 and r7. */
+void sxsk_priv_code_rx_metadata(struct sxsk_priv_code *c);
 
 /* object.c: fill in map and program, or -errno; what is filled in is freed with the record. */
 int sxsk_priv_object_load(struct sxsk_priv_prog *prog, const struct sxsk_prog_opts *opts);

@@ -156,15 +156,13 @@ static int check_options(struct sxsk_socket_opts *o, const struct sxsk_socket_op
 				      o->flags & ~known);
 	if ((o->flags & SXSK_SOCKET_NO_RX) && (o->flags & SXSK_SOCKET_NO_TX))
 		return sxsk_priv_fail(EINVAL, "NO_RX and NO_TX together leave nothing to do");
-	if (o->metadata & ~(uint32_t)METADATA_TX)
-		return sxsk_priv_fail(EINVAL, "metadata is 0x%x: no such request", o->metadata);
-	if (o->metadata & METADATA_TX && o->flags & SXSK_SOCKET_NO_TX)
-		return sxsk_priv_fail(EINVAL, "metadata of packets to send, and NO_TX");
 	if (o->flags & SXSK_SOCKET_NO_RX && o->frame_quota)
 		return sxsk_priv_fail(
 			EINVAL, "frame_quota is %u: with SXSK_SOCKET_NO_RX no frame is filled",
 			o->frame_quota);
-	err = check_steering(o);
+	err = sxsk_priv_metadata_options(o);
+	if (!err)
+		err = check_steering(o);
 	return err ? err : sxsk_priv_busy_poll_check(o);
 }
 
@@ -504,7 +502,7 @@ static int open_one(struct sxsk_socket **ret_socket, struct sxsk_pool *pool_cook
 		return sxsk_priv_fail(
 			EINVAL, "frame_quota is %u: it may be half of the pool's %u frames at most",
 			o->frame_quota, pool->count);
-	if (o->metadata && !pool->tx_metadata_len)
+	if (o->metadata & METADATA_TX && !pool->tx_metadata_len)
 		return sxsk_priv_fail(EINVAL,
 				      "metadata is 0x%x: the pool was made without tx_metadata_len",
 				      o->metadata);

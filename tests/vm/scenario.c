@@ -71,6 +71,37 @@ static void copy(void)
 	pass(COPY, COPY, COPY);
 }
 
+/* virtio-net does nothing for a packet by itself; the kernel does, in copy mode. */
+static void metadata(void)
+{
+	const struct sxsk_pool_opts pool_opts = { .sz = sizeof(pool_opts),
+						  .frame_count = 8192,
+						  .tx_metadata_len = SXSK_TX_METADATA_LEN };
+	struct sxsk_socket_opts opts = { .sz = sizeof(opts),
+					 .steer = SXSK_STEER_ALL,
+					 .mode = ZEROCOPY,
+					 .metadata = SXSK_METADATA_TX_CHECKSUM };
+	struct sxsk_pool *pool;
+	struct sxsk_socket *a, *b;
+	struct tally tally = { 0 };
+	struct receiver there = { .tally = &tally, .complete = true };
+	int err;
+
+	if (sxsk_pool_create(&pool, &pool_opts) < 0)
+		die("%s", sxsk_last_error());
+	err = sxsk_socket_open(&a, pool, "eth0", 0, &opts);
+	if (err != -EOPNOTSUPP || !strstr(sxsk_last_error(), "no checksums"))
+		die("opened with %d: %s", err, err < 0 ? sxsk_last_error() : "");
+	opts.mode = COPY;
+	a = open_with(pool, "eth0", 0, &opts);
+	b = open_end(pool, "eth1", 0, COPY);
+	carry(a, pool, b, &there, PACKETS);
+	sxsk_socket_close(a);
+	sxsk_socket_close(b);
+	account(pool);
+	row(COPY, &tally);
+}
+
 /* ---- forwarding ----------------------------------------------------------------------------------- */
 
 static const char *const one_link[] = { "l2fwd-1link", "--link-name", "eth1", "--zero-copy",
@@ -399,6 +430,7 @@ int main(int argc, char **argv)
 		{ "busy-poll", busy_poll },
 		{ "busy-send", busy_send },
 		{ "two-queues", two_queues },
+		{ "metadata", metadata },
 	};
 
 	setvbuf(stdout, NULL, _IOLBF, 0);

@@ -27,6 +27,8 @@ struct sxsk_buf {
 #define SXSK_BUF_MORE 1u
 /** The packet asks for offloads, see metadata.h; set there. */
 #define SXSK_BUF_TX_METADATA 2u
+/** Something is known of the packet, see metadata.h; set by sxsk_rx_burst(). */
+#define SXSK_BUF_RX_METADATA 4u
 
 /* ---- private: the exported view of each pool, and the layout of a frame's word ---------------- */
 

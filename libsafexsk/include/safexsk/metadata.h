@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What a packet carries beside its bytes, on the way out: offloads that it asks the device for. The
+ * What a packet carries beside its bytes. On the way out: offloads that it asks the device for. The
  * requests lie in the packet's frame, in sxsk_pool_opts.tx_metadata_len bytes before its data, where the
  * kernel reads them; and in the library, which writes them there, so that what reaches the kernel is
  * what was checked. A socket says in its options which of them its packets may have.
@@ -9,6 +9,15 @@
  *     TX_CHECKSUM           Linux 6.11                  any interface in copy mode; zero-copy: a driver
  *     TX_TIMESTAMP          Linux 6.11                  that has it (`ethtool`, netdev's xsk-features)
  *     TX_LAUNCH             Linux 6.15                  likewise; in copy mode a qdisc that heeds it (etf)
+ *
+ * On the way in: what the device knows of a packet. Its XDP program asks the driver and writes the answers
+ * right before the packet; so that takes a program of the library's (SXSK_STEER_ALL, or prog), attached
+ * natively, or one of somebody else's (map_fd) that writes a struct sxsk_rx_metadata there, by
+ * bpf_xdp_adjust_meta(). The kernel moves it along with the packet, in copy mode too.
+ *
+ *     RX_TIMESTAMP          Linux 6.3, and a driver that has it (netdev's xdp-rx-metadata-features)
+ *     RX_HASH               likewise
+ *     RX_VLAN               Linux 6.8, likewise
  */
 #ifndef SAFEXSK_METADATA_H
 #define SAFEXSK_METADATA_H
@@ -22,6 +31,9 @@ enum sxsk_metadata {
 	SXSK_METADATA_TX_TIMESTAMP = 1u << 0, /**< note when the packet was sent */
 	SXSK_METADATA_TX_CHECKSUM = 1u << 1,  /**< complete a checksum in the packet */
 	SXSK_METADATA_TX_LAUNCH = 1u << 2,    /**< send it at a given time */
+	SXSK_METADATA_RX_TIMESTAMP = 1u << 8, /**< when the packet came */
+	SXSK_METADATA_RX_HASH = 1u << 9,      /**< the hash that spreads packets over queues */
+	SXSK_METADATA_RX_VLAN = 1u << 10,     /**< the VLAN tag that the device took out */
 };
 
 /** The least sxsk_pool_opts.tx_metadata_len, in bytes: what the kernel reads and writes there. */
@@ -88,6 +100,37 @@ SXSK_API SXSK_MUST_CHECK int sxsk_buf_tx_launch(struct sxsk_buf *b, uint64_t ns)
  * Source:    Linux Documentation/networking/xsk-tx-metadata.rst
  */
 SXSK_API SXSK_MUST_CHECK int sxsk_buf_tx_time(struct sxsk_buf b, uint64_t *ret_ns);
+
+/** sxsk_rx_metadata.mark */
+#define SXSK_RX_METADATA_MARK 0x6b73786566617300ull
+
+/** What is known of a received packet; and what the XDP program writes before it. */
+struct sxsk_rx_metadata {
+	uint64_t timestamp; /**< of the device's clock, nanoseconds */
+	uint32_t hash;      /**< as the device makes it */
+	uint32_t hash_type; /**< of what: enum xdp_rss_hash_type, bits 0 to 9: what it covers */
+	uint16_t vlan_proto; /**< of the tag that the device took out: as on the wire, 0x8100 or 0x88a8 */
+	uint16_t vlan_tci; /**< the tag: id in the low 12 bits, priority in the top 3; host byte order */
+	uint32_t valid; /**< SXSK_METADATA_RX_*: which of these are there */
+	uint64_t mark;  /**< SXSK_RX_METADATA_MARK; 0 once the packet was received */
+};
+
+/** What the device knew of the packet, of which this is the first Buf: for sockets that were opened with
+ * SXSK_METADATA_RX_*. It lies before the data as they were received, until something is written there
+ * (sxsk_buf_push).
+ *
+ * Returns:   0 and *ret_metadata, of which `valid` says what is there; or -errno
+ * Errors:    -ENODATA (nothing came with the packet), -EINVAL (null handle); misuse as sxsk_buf_data()
+ *            (then -EINVAL)
+ * Ownership: borrows
+ * Threads:   any thread that has a reference; wait-free
+ * Ordering:  acquire
+ * Syscalls:  none
+ * Since:     0.1
+ * Source:    Linux Documentation/networking/xdp-rx-metadata.rst
+ */
+SXSK_API SXSK_MUST_CHECK int sxsk_buf_rx_metadata(struct sxsk_buf b,
+						  struct sxsk_rx_metadata *ret_metadata);
 
 SXSK_END_DECLS
 #endif
