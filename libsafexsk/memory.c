@@ -177,16 +177,18 @@ int sxsk_priv_map_twice(struct sxsk_priv_mapping *m, size_t size, uint32_t numa_
 {
 	int fd = memfd_create("safexsk", MFD_CLOEXEC), err;
 	void *a = MAP_FAILED, *b = MAP_FAILED;
+	bool failed;
 
 	if (fd >= 0 && ftruncate(fd, (off_t)size) == 0) {
 		a = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 		b = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	}
+	failed = a == MAP_FAILED || b == MAP_FAILED || madvise(a, size, MADV_DONTFORK) != 0 ||
+		 madvise(b, size, MADV_DONTFORK) != 0;
 	err = errno;
 	if (fd >= 0)
 		close(fd);
-	if (a == MAP_FAILED || b == MAP_FAILED || madvise(a, size, MADV_DONTFORK) != 0 ||
-	    madvise(b, size, MADV_DONTFORK) != 0) {
+	if (failed) {
 		if (a != MAP_FAILED)
 			munmap(a, size);
 		if (b != MAP_FAILED)

@@ -147,8 +147,10 @@ static int change(struct sxsk_priv_napi *napi, unsigned i, int sysfs, const char
 	}
 	if (fd < 0)
 		return settings_error(-fd, ifname, "open", "");
-	found = sxsk_priv_sysfs_number(fd);
 	napi->setting[i].fd = fd;
+	found = sxsk_priv_sysfs_number(fd);
+	if (found < 0)
+		return settings_error((int)-found, ifname, "read", "");
 	napi->setting[i].before = napi->setting[i].now = found;
 	/* Without a wish, what somebody has set is left as it is. */
 	target = wish ? wish : found > 0 ? found : settings[i].usual;
@@ -181,13 +183,17 @@ static int change_all(struct sxsk_priv_napi *napi, const struct sxsk_priv_device
 		      const uint32_t wish[SETTINGS])
 {
 	const int sysfs = sxsk_priv_sysfs_open();
+	int64_t found;
 	int file, err = 0;
 
 	if (sysfs < 0)
 		return settings_error(-sysfs, id->name, "see", "it takes CAP_SYS_ADMIN: ");
 	file = sxsk_priv_sysfs_file(sysfs, id->name, "ifindex", O_RDONLY);
-	if (file < 0 || sxsk_priv_sysfs_number(file) != id->ifindex)
+	found = file < 0 ? file : sxsk_priv_sysfs_number(file);
+	if (found == -ENOENT || (found >= 0 && found != id->ifindex))
 		err = sxsk_priv_fail(ENODEV, "interface %s is gone", id->name);
+	else if (found < 0)
+		err = settings_error((int)-found, id->name, "see", "");
 	if (file >= 0)
 		close(file);
 	for (unsigned i = 0; i < SETTINGS && !err; i++)

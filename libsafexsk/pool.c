@@ -63,7 +63,8 @@ void sxsk_priv_units_give(struct sxsk_priv_pool *pool, uint64_t units)
 /* Give an owner or a socket back; the last of both leaves the pool orphaned. False: there was none. */
 static bool give_handle(struct sxsk_priv_pool *pool, uint64_t handle)
 {
-	struct sxsk_priv_thread *t = thread_self();
+	/* A thread without a record has no lane. */
+	struct sxsk_priv_thread *t = sxsk_priv_thread_self;
 	struct sxsk_priv_lane *lane = t ? lane_of(t, load_relaxed(&pool->cookie)) : NULL;
 	uint64_t now = load_relaxed(&pool->units), next;
 	bool last;

@@ -319,16 +319,14 @@ static int make_epoll(struct sxsk_priv_socket *s, struct sxsk_priv_half *half, b
 {
 	struct epoll_event wake = { .events = EPOLLIN, .data.u32 = SXSK_WAIT_WAKE };
 	struct epoll_event food = { .events = EPOLLIN | EPOLLET };
-
 	uint64_t stale;
 
-	half->epoll = epoll_create1(EPOLL_CLOEXEC);
 	/* Kept with the slot and never closed: a late wake must not write to a stranger's file. */
 	if (half->wake_fd <= 0)
 		half->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (half->wake_fd >= 0 && read(half->wake_fd, &stale, sizeof(stale)) > 0)
+	else if (read(half->wake_fd, &stale, sizeof(stale)) > 0)
 		stale = 0; /* a wake of the slot's last socket */
-	if (half->epoll < 0 || half->wake_fd < 0 ||
+	if (half->wake_fd < 0 || (half->epoll = epoll_create1(EPOLL_CLOEXEC)) < 0 ||
 	    epoll_ctl(half->epoll, EPOLL_CTL_ADD, half->wake_fd, &wake) != 0 ||
 	    epoll_ctl(half->epoll, EPOLL_CTL_ADD, s->pool->eventfd, &food) != 0 ||
 	    (rx && sxsk_priv_arm(s) != 0))

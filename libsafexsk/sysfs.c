@@ -37,7 +37,9 @@ int64_t sxsk_priv_sysfs_number(int file)
 {
 	char text[32] = "";
 
-	return pread(file, text, sizeof(text) - 1, 0) > 0 ? strtoll(text, NULL, 10) : -1;
+	const ssize_t n = pread(file, text, sizeof(text) - 1, 0);
+
+	return n > 0 ? strtoll(text, NULL, 10) : n < 0 ? -errno : -EIO;
 }
 
 int sxsk_priv_sysfs_queues(const char *ifname, bool tx)
