@@ -9,14 +9,17 @@
 #include "harden.h"
 
 #include "frame.h"
+#include "sysfs.h"
 
 #include <dlfcn.h>
 #include <errno.h>
 #include <execinfo.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <time.h>
+#include <unistd.h>
 #if __has_include(<valgrind/memcheck.h>)
 #include <valgrind/memcheck.h>
 #else
@@ -140,8 +143,8 @@ int sxsk_priv_harden_parse(const struct sxsk_pool_opts *o, uint32_t *ret_bits)
 	return err;
 }
 
-/* mprotect can fail for want of mappings only, which check_mappings() has seen to; then the frame stays as
- * it is, open or shut, and the next access tells. */
+/* mprotect() fails for want of mappings only, when the rest of the process has used up what
+ * check_mappings() saw. A frame that cannot be shut stays open, and its misuse is not caught. */
 static void shut(const struct sxsk_priv_pool *pool, unsigned char *at, size_t size)
 {
 	if (hardened(pool) & HARDEN_GUARD)
@@ -155,8 +158,10 @@ static void shut(const struct sxsk_priv_pool *pool, unsigned char *at, size_t si
 
 static void open_up(const struct sxsk_priv_pool *pool, unsigned char *at, size_t size)
 {
-	if (hardened(pool) & HARDEN_GUARD)
-		(void)mprotect(at, size, PROT_READ | PROT_WRITE);
+	/* To open one frame takes two mappings more; to open all takes none, and gives back what the others
+	 * had. They are shut again when they are given back next. */
+	if (hardened(pool) & HARDEN_GUARD && mprotect(at, size, PROT_READ | PROT_WRITE) != 0)
+		(void)mprotect(pool->base, pool->size, PROT_READ | PROT_WRITE);
 	if (hardened(pool) & HARDEN_POISON) {
 		if (__asan_unpoison_memory_region)
 			__asan_unpoison_memory_region(at, size);
@@ -167,20 +172,19 @@ static void open_up(const struct sxsk_priv_pool *pool, unsigned char *at, size_t
 /* Each guarded frame can cost a mapping of its own. */
 static int check_mappings(const struct sxsk_priv_pool *pool)
 {
-	unsigned long most = 0;
-	FILE *f = fopen("/proc/sys/vm/max_map_count", "re");
+	const int file = open("/proc/sys/vm/max_map_count", O_RDONLY | O_CLOEXEC);
+	int64_t most = file < 0 ? -1 : sxsk_priv_sysfs_number(file);
 
-	if (f) {
-		if (fscanf(f, "%lu", &most) != 1)
-			most = 0;
-		(void)fclose(f);
-	}
+	if (file >= 0)
+		close(file);
+	if (most < 0)
+		most = 65530; /* the kernel's default, where it does not tell */
 	if (pool->count > most / 2)
 		return sxsk_priv_fail(
 			EINVAL,
-			"guard takes at most %lu frames (half of vm.max_map_count): make the pool "
+			"guard takes at most %lld frames (half of vm.max_map_count): make the pool "
 			"smaller",
-			most / 2);
+			(long long)most / 2);
 	return 0;
 }
 

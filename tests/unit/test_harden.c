@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Hardened pools: what a raw pointer that was kept does to a frame that is somebody else's. */
+#include "support.h"
+
+#include "harden.h"
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+/* How often mprotect() refuses to open less than a whole pool, as when a process has no mapping left. */
+static unsigned refused;
+static size_t whole;
+
+int __real_mprotect(void *addr, size_t len, int prot);
+int __wrap_mprotect(void *addr, size_t len, int prot);
+
+int __wrap_mprotect(void *addr, size_t len, int prot)
+{
+	if (whole && len < whole) {
+		refused++;
+		errno = ENOMEM;
+		return -1;
+	}
+	return __real_mprotect(addr, len, prot);
+}
+
+static struct sxsk_pool *hardened_pool(const char *harden)
+{
+	return new_pool_with(
+		(struct sxsk_pool_opts){ .frame_count = 64, .frame_size = 4096, .harden = harden });
+}
+
+Test(harden, guarded_frames_are_their_owners)
+{
+	struct sxsk_pool *pool = hardened_pool("guard");
+	struct sxsk_socket *socket = new_socket(pool, "mem:guard", 0);
+	struct sxsk_mem_rings k = take_rings(socket);
+	struct sxsk_buf b = packet(pool, 60, 7), received;
+
+	cr_assert_eq(((const unsigned char *)sxsk_buf_data(b))[59], 7);
+	received = receive_one(socket, &k, 60);
+	cr_assert_not_null(memset(sxsk_buf_data_mut(received), 1, 60));
+	sxsk_buf_unref(&b);
+	sxsk_buf_unref(&received);
+	close_and_unref(socket, pool);
+}
+
+/* Asked of a system call, which says so where an access would end the process. */
+static bool is_readable(const void *at)
+{
+	int ends[2];
+	bool can;
+
+	cr_assert_eq(pipe(ends), 0);
+	can = write(ends[1], at, 1) == 1;
+	close(ends[0]);
+	close(ends[1]);
+	return can;
+}
+
+Test(harden, guarded_frame_that_was_given_back_is_nobodys)
+{
+	struct sxsk_pool *pool = hardened_pool("guard");
+	struct sxsk_buf b = packet(pool, 60, 7);
+	const unsigned char *raw = sxsk_buf_data(b);
+
+	cr_assert(is_readable(raw));
+	sxsk_buf_unref(&b);
+	cr_assert_not(is_readable(raw));
+	sxsk_pool_unref(pool);
+}
+
+Test(harden, guard_is_for_as_many_frames_as_there_may_be_mappings)
+{
+	const struct sxsk_pool_opts opts = {
+		.sz = sizeof(opts), .frame_count = 1 << 20, .frame_size = 4096, .harden = "guard"
+	};
+	struct sxsk_pool *pool = NULL;
+
+	expect_error(EINVAL, "max_map_count", sxsk_pool_create(&pool, &opts));
+	cr_assert_null(pool);
+}
+
+/* The rest of the process may have used up its mappings: then a frame's owner has it nevertheless. */
+Test(harden, guard_without_mappings_opens_a_frame_to_its_owner)
+{
+	struct sxsk_pool *pool = hardened_pool("guard");
+	struct sxsk_socket *socket = new_socket(pool, "mem:mappings", 0);
+	struct sxsk_mem_rings k = take_rings(socket);
+	struct sxsk_buf b, received;
+
+	whole = 64 * 4096;
+	b = packet(pool, 60, 7);
+	cr_assert_gt(refused, 0);
+	received = receive_one(socket, &k, 60);
+	cr_assert_not_null(memset(sxsk_buf_data_mut(received), 1, 60));
+	cr_assert_eq(((const unsigned char *)sxsk_buf_data(b))[59], 7);
+	sxsk_buf_unref(&b);
+	sxsk_buf_unref(&received);
+	whole = 0;
+	close_and_unref(socket, pool);
+}
+
+Test(harden, write_after_free_is_noticed_at_the_next_use)
+{
+	for (unsigned fill = 0; fill < 2; fill++) {
+		struct sxsk_pool *pool = hardened_pool("canary");
+		struct sxsk_buf b = packet(pool, 60, 7), all[64];
+		unsigned char *raw = sxsk_buf_data_mut(b);
+		struct sxsk_socket *socket = NULL;
+
+		sxsk_buf_unref(&b);
+		raw[100] ^= 1;
+		count_misuse();
+		if (fill)
+			expect_misuse(SXSK_MISUSE_CORRUPT, "free frames",
+				      socket = new_socket(pool, "mem:canary", 0));
+		else
+			expect_misuse(SXSK_MISUSE_CORRUPT, "free frames",
+				      sxsk_buf_unref_burst(all, take_all(pool, all, 64)));
+		sxsk_socket_close(socket);
+		sxsk_pool_unref(pool);
+	}
+}
