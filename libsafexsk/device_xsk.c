@@ -509,13 +509,15 @@ static int bind_patiently(const struct sxsk_priv_socket *s)
 		.sxdp_queue_id = s->q->device.queue,
 		.sxdp_shared_umem_fd = donor ? (uint32_t)donor->fd : 0,
 	};
+	const int64_t end = now_ms() + BIND_WAIT_MS;
 
-	for (long waited = 0, step = 1;; waited += step, step *= step < BIND_STEP_MAX_MS ? 2 : 1) {
+	/* By the clock: a signal cuts a pause short. */
+	for (long step = 1;; step *= step < BIND_STEP_MAX_MS ? 2 : 1) {
 		const struct timespec pause = { .tv_nsec = step * 1000000L };
 
 		if (!bind(s->fd, (const void *)&address, sizeof(address)))
 			return 0;
-		if (errno != EBUSY || waited >= BIND_WAIT_MS)
+		if (errno != EBUSY || now_ms() >= end)
 			return errno;
 		nanosleep(&pause, NULL);
 	}

@@ -567,20 +567,23 @@ int sxsk_priv_prog_get(const struct sxsk_priv_steering *w, struct sxsk_priv_prog
 		       uint32_t *ret_attach)
 {
 	const struct timespec step = { .tv_nsec = LEFTOVER_STEP_MS * 1000000L };
+	const int64_t end = now_ms() + LEFTOVER_WAIT_MS;
 	struct sxsk_priv_prog *prog = NULL;
-	bool inherited = false;
-	int err = -EAGAIN;
+	bool inherited;
+	int err;
 
-	/* The lock is not held while waiting: other sockets come and go meanwhile. */
-	for (int ms = 0; err == -EAGAIN && ms < LEFTOVER_WAIT_MS; ms += LEFTOVER_STEP_MS) {
-		if (ms)
-			nanosleep(&step, NULL);
+	for (;;) {
 		lock();
 		err = program_find(w, &prog);
 		if (!err)
 			*ret_attach = prog->attach;
 		inherited = is_inherited(w->prog);
 		unlock();
+		/* By the clock: a signal cuts a pause short. */
+		if (err != -EAGAIN || now_ms() >= end)
+			break;
+		/* The lock is not held while waiting: other sockets come and go meanwhile. */
+		nanosleep(&step, NULL);
 	}
 	if (err == -ESTALE) {
 		misused(w->prog, inherited, "sxsk_socket_open");
