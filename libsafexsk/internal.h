@@ -168,6 +168,7 @@ struct sxsk_priv_queue {
 	uint32_t state;   /* enum queue_state; under the registry's lock */
 	uint32_t sockets; /* on it, opening and closing ones included; under the registry's lock */
 	uint32_t bound;   /* one of them ever was: the kernel may have had frames; likewise */
+	uint32_t gone;    /* its device is, whatever has the same index now; likewise */
 	uint32_t flags;   /* what its sockets agree in: SXSK_SOCKET_SHARE_QUEUE */
 	uint64_t pool;    /* cookie of the pool whose frames it has */
 	struct sxsk_priv_device_id device;

@@ -71,7 +71,7 @@ static void end_quarantine_of(const struct sxsk_priv_device_id *rebound)
 
 		if (q->state == QUEUE_QUARANTINE &&
 		    (rebound ? same_device(&q->device, rebound) :
-			       device_of(&q->device)->gone(&q->device)))
+			       q->gone || device_of(&q->device)->gone(&q->device)))
 			end_quarantine(q);
 	}
 }
@@ -659,7 +659,7 @@ static void tear_down(struct sxsk_priv_socket *s, bool bound)
 	struct sxsk_priv_pool *pool = s->pool;
 	struct sxsk_priv_queue *q = s->q;
 	uint32_t left = 0;
-	bool last;
+	bool last, gone;
 
 	s->device->unsteer(s);
 	if (bound)
@@ -669,7 +669,10 @@ static void tear_down(struct sxsk_priv_socket *s, bool bound)
 	pthread_mutex_lock(&pool->lock); /* nobody shares our registration while it goes */
 	store_relaxed(&s->state, SOCKET_CLOSING);
 	sxsk_priv_remember_fd(s->slot, -1);
+	/* While the socket can tell: later there may be another interface with the same index. */
+	gone = bound && s->device->kick_rx(s) == -ENXIO;
 	pthread_mutex_lock(&sxsk_priv_registry.lock);
+	q->gone |= gone;
 	last = --q->sockets == 0;
 	pthread_mutex_unlock(&sxsk_priv_registry.lock);
 	s->device->close(s);
