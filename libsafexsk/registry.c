@@ -245,6 +245,8 @@ bool sxsk_priv_thread_inside(const void *place, const struct sxsk_priv_thread *s
 
 /* ---- membarrier --------------------------------------------------------------------------------------- */
 
+#define MEMBARRIER_MS 10
+
 atomic_u32 sxsk_priv_no_membarrier;
 
 void sxsk_priv_membarrier_register(void)
@@ -256,7 +258,16 @@ void sxsk_priv_membarrier_register(void)
 /* Every thread of the process executes a full fence between our stores before and our loads after. */
 void sxsk_priv_membarrier(void)
 {
+	const struct timespec ms = { .tv_nsec = 1000000 };
+	const int64_t begun = now_ms();
+
 	fence_seq_cst();
-	if (!load_relaxed(&sxsk_priv_no_membarrier))
-		(void)syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
+	if (load_relaxed(&sxsk_priv_no_membarrier) ||
+	    !syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0))
+		return;
+	/* It was there at the open: a sandbox came later. From now on who enters fences, and who entered
+	 * without has stored what we look for, since no processor keeps a store to itself for so long. */
+	store_relaxed(&sxsk_priv_no_membarrier, 1);
+	while (now_ms() < begun + MEMBARRIER_MS)
+		(void)nanosleep(&ms, NULL);
 }
