@@ -299,3 +299,24 @@ Test(quarantine, frame_that_the_kernel_named_wrongly_is_released_by_the_reopen)
 	sxsk_socket_close(c.socket);
 	cut(&c);
 }
+
+/* Else the records of queues that nobody opens again would be used up one day. */
+Test(quarantine, record_ends_with_its_pool)
+{
+	struct cable c = cable("mem:record", 0);
+	struct sxsk_priv_queue *q = sxsk_priv_registry.queue, record = { 0 };
+
+	sxsk_socket_close(c.socket);
+	sxsk_pool_unref(c.pool);
+	for (uint32_t i = 1; i <= MAX_QUEUES; i++)
+		if (q[i].state == QUEUE_QUARANTINE)
+			record = q[i];
+	cr_assert_eq(record.state, QUEUE_QUARANTINE);
+	for (uint32_t i = 1; i <= MAX_QUEUES; i++)
+		if (q[i].state == QUEUE_FREE)
+			q[i] = record;
+	c.pool = new_pool(64);
+	close_and_unref(new_socket(c.pool, "mem:next", 0), c.pool);
+	sxsk_socket_close(c.peer);
+	sxsk_pool_unref(c.far);
+}

@@ -127,6 +127,24 @@ Test(quota, lost_frames_do_not_count_as_kept)
 	close_and_unref(kept, pool);
 }
 
+/* Nor, once they are back, as lost. */
+Test(quota, released_frames_can_be_had_again)
+{
+	static struct sxsk_buf bufs[FRAMES];
+	struct sxsk_pool *pool = new_pool(FRAMES);
+	struct sxsk_socket *kept = socket_with(pool, "mem:kept", 256);
+	unsigned n;
+
+	for (unsigned i = 0; i < 4; i++) {
+		sxsk_socket_close(socket_with(pool, "mem:gone", 0));
+		cr_assert_eq(pool_stats(pool).quarantined, 0, "the device went with its socket");
+	}
+	n = sxsk_pool_alloc(pool, bufs, FRAMES);
+	cr_assert_eq(n, FRAMES - 128 - 256);
+	sxsk_buf_unref_burst(bufs, n);
+	close_and_unref(kept, pool);
+}
+
 Test(quota, all_together_are_half_of_the_pool_at_most)
 {
 	struct sxsk_pool *pool = new_pool(FRAMES);

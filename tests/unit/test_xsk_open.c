@@ -242,6 +242,7 @@ Test(xsk_open, an_interface_that_was_removed_is_an_error)
 	struct sxsk_pool *pool = new_pool(256);
 	struct sxsk_socket *socket = open_socket(pool, "v0", 0, steered(SXSK_ATTACH_AUTO)), *again;
 	struct sxsk_priv_device_id id, elsewhere;
+	struct sxsk_buf bufs[2];
 	uint32_t mtu;
 
 	cr_assert_eq(DEVICE.identify("v0", 0, &id, &mtu), 0);
@@ -252,6 +253,12 @@ Test(xsk_open, an_interface_that_was_removed_is_an_error)
 	run("ip link del v0");
 	cr_expect_eq(sxsk_socket_error(socket), -ENXIO);
 	cr_expect_eq(sxsk_socket_error(socket), -ENXIO, "it stays one");
+	cr_expect_eq(sxsk_pool_alloc(pool, bufs, 2), 2);
+	for (unsigned i = 0; i < 2; i++)
+		cr_expect_eq(sxsk_buf_put(&bufs[i], 60), 0);
+	cr_expect_eq(sxsk_tx_burst(socket, &bufs[0], 1), 1, "the kick tells");
+	cr_expect_eq(sxsk_tx_burst(socket, &bufs[1], 1), 0, "nothing is taken any more");
+	sxsk_buf_unref(&bufs[1]);
 	cr_expect(DEVICE.gone(&id));
 	cr_expect_not(DEVICE.gone(&elsewhere), "another namespace's interface cannot be looked up");
 

@@ -57,6 +57,65 @@ Test(xsk_queue, second_socket_needs_the_flag_and_the_pool)
 	sxsk_pool_unref(other);
 }
 
+/* The program sends a queue's packets to one socket: the first that asked. */
+Test(xsk_queue, second_receiver_is_refused)
+{
+	struct sxsk_pool *pool = new_pool(1024), *far = new_pool(1024);
+	struct sxsk_socket_opts opts = sharing(0);
+	struct sxsk_socket *a = open_socket(pool, "v0", 0, opts), *b,
+			   *to = open_socket(far, "v1", 0, defaults());
+
+	expect_error(EBUSY, "gets the packets", sxsk_socket_open(&b, pool, "v0", 0, &opts));
+	carry(to, far, a, 100);
+	sxsk_socket_close(a);
+	sxsk_socket_close(to);
+	sxsk_pool_unref(pool);
+	sxsk_pool_unref(far);
+}
+
+static struct sxsk_priv_socket *inner(struct sxsk_socket *socket)
+{
+	return &sxsk_priv_registry.socket[(uintptr_t)socket & 0xffff];
+}
+
+struct reaper {
+	struct sxsk_socket *socket;
+	uint32_t done;
+};
+
+static void *reap(void *arg)
+{
+	struct reaper *r = arg;
+
+	if (sxsk_tx_burst(r->socket, NULL, 0) == 0)
+		__atomic_store_n(&r->done, 1, __ATOMIC_RELEASE);
+	return NULL;
+}
+
+/* A thread that is slow to come to the lock is not seen to ignore it; one that waits there always passes. */
+Test(xsk_queue, one_sender_at_a_time_is_at_the_rings)
+{
+	struct sxsk_pool *pool = new_pool(1024);
+	struct sxsk_socket *a = open_socket(pool, "v0", 0, sharing(SXSK_SOCKET_NO_RX)),
+			   *b = open_socket(pool, "v0", 0, sharing(SXSK_SOCKET_NO_RX));
+	struct reaper r = { .socket = b };
+	pthread_t thread;
+
+	pthread_mutex_lock(&inner(a)->q->comp_lock);
+	cr_assert_eq(pthread_create(&thread, NULL, reap, &r), 0);
+	while (!sxsk_priv_thread_inside(&inner(b)->tx, NULL) &&
+	       !__atomic_load_n(&r.done, __ATOMIC_ACQUIRE))
+		usleep(1000);
+	usleep(20000);
+	cr_assert_eq(__atomic_load_n(&r.done, __ATOMIC_ACQUIRE), 0);
+	pthread_mutex_unlock(&inner(a)->q->comp_lock);
+	cr_assert_eq(pthread_join(thread, NULL), 0);
+	cr_assert_eq(r.done, 1);
+	sxsk_socket_close(a);
+	sxsk_socket_close(b);
+	sxsk_pool_unref(pool);
+}
+
 struct sender {
 	struct sxsk_socket *socket;
 	struct sxsk_pool *pool;
