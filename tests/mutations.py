@@ -370,6 +370,8 @@ MUTATIONS = [
     ("a wake reaches one half", "socket.c",
      "if (!s) return; wake(&s->rx); wake(&s->tx);", "if (!s) return; wake(&s->rx);",
      "wait wake_reaches_both_halves"),
+    ("a half that is not there is waited for", "wait.c",
+     "ret = missing_half(s, events);", "ret = 0; (void)missing_half;", "wait half_that_the_socket_was_opened_without_is_refused"),
     ("a time-out is for ever", "wait.c",
      "if (err || (timeout_ms >= 0 && now_ms() >= end)) return err;", "if (err || timeout_ms == 0) return err;",
      "wait time_out_is_zero"),
