@@ -3,7 +3,7 @@
 # Install the Debian packages that a group of tasks needs. What is there already costs no network
 # and needs no root.
 #
-#   tests/packages.sh GROUP...      groups: build demo test bench peers ci vm fuzz
+#   tests/packages.sh GROUP...      groups: build demo test bench peers ci plot vm fuzz
 set -u
 
 declare -A packages=(
@@ -14,6 +14,7 @@ declare -A packages=(
 	[peers]="dpdk-dev"
 	[ci]="clang-format"
 	[fuzz]="clang libclang-rt-14-dev"
+	[plot]="gnuplot-nox"
 	[vm]="qemu-system-x86 busybox-static cpio xz-utils debian-archive-keyring iproute2"
 )
 
