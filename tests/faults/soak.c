@@ -382,7 +382,7 @@ static void step(void)
 	else if (what < 11 && dice(20) == 0)
 		kill_one();
 	else if (what < 20)
-		release(1 + dice(64));
+		release(1 + dice(8));
 	else if (what < 60)
 		receive(&sockets[dice(SOCKETS)]);
 	else
