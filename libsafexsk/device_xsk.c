@@ -9,6 +9,7 @@
  *   steer      the program and its XSKMAP               prog.c, attach.c
  *   close      unmap first, then close: mapped rings keep the socket, and its queue, alive
  */
+#include "clock.h"
 #include "metadata.h"
 #include "napi.h"
 #include "sysfs.h"
@@ -509,7 +510,7 @@ static int bind_patiently(const struct sxsk_priv_socket *s)
 		.sxdp_queue_id = s->q->device.queue,
 		.sxdp_shared_umem_fd = donor ? (uint32_t)donor->fd : 0,
 	};
-	const int64_t end = now_ms() + BIND_WAIT_MS;
+	const int64_t end = deadline(BIND_WAIT_MS);
 
 	/* By the clock: a signal cuts a pause short. */
 	for (long step = 1;; step *= step < BIND_STEP_MAX_MS ? 2 : 1) {
@@ -517,7 +518,7 @@ static int bind_patiently(const struct sxsk_priv_socket *s)
 
 		if (!bind(s->fd, (const void *)&address, sizeof(address)))
 			return 0;
-		if (errno != EBUSY || now_ms() >= end)
+		if (errno != EBUSY || ms_left(end) == 0)
 			return errno;
 		nanosleep(&pause, NULL);
 	}

@@ -23,7 +23,6 @@
 #include <linux/if_xdp.h>
 #include <pthread.h>
 #include <safexsk/safexsk.h>
-#include <time.h>
 #include <xdp/xsk.h>
 
 #define CACHE_LINE 64
@@ -466,15 +465,6 @@ static inline struct sxsk_priv_socket *sxsk_priv_socket_of(struct sxsk_socket *c
 }
 void sxsk_priv_quarantine_sweep(void);
 int sxsk_priv_no_partner(const struct sxsk_priv_queue *q); /* -EBUSY, with a sentence */
-
-/* For time-outs. */
-static inline int64_t now_ms(void)
-{
-	struct timespec ts;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
 
 /* burst.c */
 /* Between "I am inside" and the look at the socket's state: the compiler only, since close runs

@@ -13,6 +13,8 @@
  */
 #include "prog_inner.h"
 
+#include "clock.h"
+
 #include <bpf/bpf.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -567,7 +569,7 @@ int sxsk_priv_prog_get(const struct sxsk_priv_steering *w, struct sxsk_priv_prog
 		       uint32_t *ret_attach)
 {
 	const struct timespec step = { .tv_nsec = LEFTOVER_STEP_MS * 1000000L };
-	const int64_t end = now_ms() + LEFTOVER_WAIT_MS;
+	const int64_t end = deadline(LEFTOVER_WAIT_MS);
 	struct sxsk_priv_prog *prog = NULL;
 	bool inherited;
 	int err;
@@ -580,7 +582,7 @@ int sxsk_priv_prog_get(const struct sxsk_priv_steering *w, struct sxsk_priv_prog
 		inherited = is_inherited(w->prog);
 		unlock();
 		/* By the clock: a signal cuts a pause short. */
-		if (err != -EAGAIN || now_ms() >= end)
+		if (err != -EAGAIN || ms_left(end) == 0)
 			break;
 		/* The lock is not held while waiting: other sockets come and go meanwhile. */
 		nanosleep(&step, NULL);

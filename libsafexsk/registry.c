@@ -6,6 +6,7 @@
  * After fork() the kernel hands the child a wiped registry. Which slots the parent used is noted
  * outside of it: the child never uses those, so that no handle of the parent can match there.
  */
+#include "clock.h"
 #include "frame.h"
 
 #include <errno.h>
@@ -259,7 +260,7 @@ void sxsk_priv_membarrier_register(void)
 void sxsk_priv_membarrier(void)
 {
 	const struct timespec ms = { .tv_nsec = 1000000 };
-	const int64_t begun = now_ms();
+	const int64_t end = deadline(MEMBARRIER_MS);
 
 	fence_seq_cst();
 	if (load_relaxed(&sxsk_priv_no_membarrier) ||
@@ -268,6 +269,6 @@ void sxsk_priv_membarrier(void)
 	/* It was there at the open: a sandbox came later. From now on who enters fences, and who entered
 	 * without has stored what we look for, since no processor keeps a store to itself for so long. */
 	store_relaxed(&sxsk_priv_no_membarrier, 1);
-	while (now_ms() < begun + MEMBARRIER_MS)
+	while (ms_left(end) > 0)
 		(void)nanosleep(&ms, NULL);
 }
