@@ -17,76 +17,80 @@
 #define BURST_MAX 256u
 #define REFILL_BATCH 64u /* refill once as many are missing: the library's own */
 
+#define PORTS_MAX 4u   /* that a packet is sent to */
+#define READERS_MAX 4u /* that a packet is given to */
+
+/* What check.c stamps on each packet that comes in, and how it is when its MACs are swapped: the first
+ * eight bytes of it as a reader takes them in. */
+#define STAMP "ABCDEFabcdef"
+#define STAMP_SWAPPED "abcdefABCDEF"
+
 struct link;
+struct bench_case;
 
 struct world {
+	const struct bench_case *of;
 	struct pump pump;
-	struct link *link; /* to the second thread, where there is one */
+	struct pump port[PORTS_MAX]; /* where packets are sent, in cases that have ports */
+	struct link *link;           /* to the second thread, where there is one */
+	uint64_t seen;               /* sum of what the readers read */
 };
+
+typedef struct world *bench_open_fn(const struct bench_case *of, uint32_t frames);
+/* Do the case's work with at least `packets` packets, a whole number of bursts; what the second thread
+ * does of that it has done at the return. */
+typedef void bench_run_fn(struct world *w, unsigned burst, uint64_t packets);
+/* Check that no frame was lost, then give everything back. */
+typedef void bench_close_fn(struct world *w);
+/* The second thread, until it is told to stop. */
+typedef void bench_serve_fn(struct world *w);
 
 struct variant {
 	const char *name;
-	struct world *(*open)(uint32_t frames);
-	/* Receive, read and swap the MACs of, free and refill at least `packets` packets, a whole number
-	 * of bursts; what the second thread does of that it has done at the return. */
-	void (*run)(struct world *w, unsigned burst, uint64_t packets);
-	/* Checks that no frame was lost, then gives everything back. */
-	void (*close)(struct world *w);
-	/* The second thread, until it is told to stop; NULL: there is none. */
-	void (*serve)(struct world *w);
+	bench_open_fn *open;
+	bench_run_fn *run;
+	bench_close_fn *close;
+	bench_serve_fn *serve; /* NULL: there is no second thread */
+};
+
+/* How check.c finds out that the work is done. */
+enum bench_work {
+	WORK_SWAP,   /* each received packet's MACs are swapped, in its frame */
+	WORK_SEND,   /* each packet goes back with its MACs swapped */
+	WORK_WRITE,  /* packets are made, with such MACs, and sent */
+	WORK_FLOOD,  /* each packet is sent once to each port as it came */
+	WORK_READ,   /* each reader reads each packet as it came */
+	WORK_REWRITE /* each packet is read as it came, and as a copy with its MACs swapped */
 };
 
 struct bench_case {
 	const char *name;
 	const char *what;
 	unsigned threads;
+	enum bench_work work;
 	const struct variant *variants; /* ends with one without a name */
+	unsigned readers;               /* of each packet */
+	unsigned ports;                 /* each packet is sent to */
+	unsigned size;                  /* bytes per packet; 0: 64 */
+	unsigned fragments;             /* frames per packet; 0: 1 */
+	uint32_t in_flight;             /* frames in FILL; 0: what the library keeps there */
 	/* Where nothing else is asked for; 0: as the others. */
 	unsigned burst, repetitions;
 	uint32_t frames;
 	uint64_t packets; /* per slice */
+	unsigned burst_min;
+	bool one_cell;  /* with --full, too */
+	bool only_full; /* not without --full, unless asked for */
 };
 
 extern const struct bench_case bench_cases[]; /* likewise */
 
-/* The work in one thread: raw.c, sxsk.c */
-struct world *bench_raw_open(uint32_t frames);
-void bench_raw_close(struct world *w);
-void bench_floor_run(struct world *w, unsigned burst, uint64_t packets);
-void bench_raw_run(struct world *w, unsigned burst, uint64_t packets);
-void bench_raw_list_run(struct world *w, unsigned burst, uint64_t packets);
-void bench_arc_run(struct world *w, unsigned burst, uint64_t packets);
-
-struct world *bench_sxsk_open(uint32_t frames);
-struct world *bench_sxsk_open_lane(uint32_t frames);
-struct world *bench_sxsk_open_race_safe(uint32_t frames);
-struct world *bench_sxsk_open_fifo(uint32_t frames);
-struct world *bench_sxsk_open_canary(uint32_t frames);
-struct world *bench_sxsk_open_history(uint32_t frames);
-struct world *bench_sxsk_open_trace(uint32_t frames);
-struct world *bench_sxsk_open_guard(uint32_t frames);
-void bench_sxsk_close(struct world *w);
-void bench_sxsk_run(struct world *w, unsigned burst, uint64_t packets);
-void bench_sxsk_single_run(struct world *w, unsigned burst, uint64_t packets);
-
-/* Received in one thread, freed in another: handover_raw.c, handover_sxsk.c */
-struct world *bench_handover_raw_open(uint32_t frames);
-void bench_handover_raw_close(struct world *w);
-void bench_handover_raw_run(struct world *w, unsigned burst, uint64_t packets);
-void bench_handover_raw_list_run(struct world *w, unsigned burst, uint64_t packets);
-void bench_handover_arc_run(struct world *w, unsigned burst, uint64_t packets);
-void bench_handover_raw_serve(struct world *w);
-void bench_handover_arc_serve(struct world *w);
-
-struct world *bench_handover_sxsk_open(uint32_t frames);
-struct world *bench_handover_sxsk_open_lane(uint32_t frames);
-void bench_handover_sxsk_close(struct world *w);
-void bench_handover_sxsk_run(struct world *w, unsigned burst, uint64_t packets);
-void bench_handover_sxsk_serve(struct world *w);
+/* Variants that were left out, and the Debian package that each lacks; "" if none was. */
+extern const char bench_missing[];
 
 /* The FILL ring is kept at the level that the library keeps, in every variant: how many frames are
  * under way decides how the caches do. Found by opening a socket. */
-uint32_t bench_fill_level(uint32_t frames);
+uint32_t bench_fill_level(const struct bench_case *of, uint32_t frames);
 
 /* partner.c: the second thread, on its CPU (-1: any); with `sleep`, a thread that has nothing to do
  * sleeps instead of looking again. For variants without one nothing happens. */
@@ -101,6 +105,21 @@ static inline void bench_check_progress(unsigned n)
 {
 	if (__builtin_expect(n == 0, 0))
 		bench_die("the receiver starves");
+}
+
+/* What a reader does with each packet: look at the header. */
+static inline uint64_t bench_read(const void *packet)
+{
+	uint64_t first;
+
+	__builtin_memcpy(&first, packet, sizeof(first));
+	return first;
+}
+
+/* What a generator does with each packet: write the header. */
+static inline void bench_write(void *packet)
+{
+	__builtin_memcpy(packet, STAMP_SWAPPED, 12);
 }
 
 /* The work: what a macswap or l2fwd does with each packet. */

@@ -8,10 +8,11 @@
  */
 #include "link.h"
 #include "raw.h"
+#include "variants.h"
 
-struct world *bench_handover_raw_open(uint32_t frames)
+struct world *bench_handover_raw_open(const struct bench_case *of, uint32_t frames)
 {
-	struct world *w = bench_raw_open(frames);
+	struct world *w = bench_raw_open(of, frames);
 
 	w->link = link_new();
 	return w;

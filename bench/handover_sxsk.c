@@ -5,20 +5,21 @@
  */
 #include "link.h"
 #include "sxsk.h"
+#include "variants.h"
 
 #include <string.h>
 
-struct world *bench_handover_sxsk_open(uint32_t frames)
+struct world *bench_handover_sxsk_open(const struct bench_case *of, uint32_t frames)
 {
-	struct world *w = bench_sxsk_open(frames);
+	struct world *w = bench_sxsk_open(of, frames);
 
 	w->link = link_new();
 	return w;
 }
 
-struct world *bench_handover_sxsk_open_lane(uint32_t frames)
+struct world *bench_handover_sxsk_open_lane(const struct bench_case *of, uint32_t frames)
 {
-	struct world *w = bench_sxsk_open_lane(frames);
+	struct world *w = bench_sxsk_open_lane(of, frames);
 
 	w->link = link_new();
 	return w;

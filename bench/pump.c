@@ -11,9 +11,16 @@ void pump_init(struct pump *p, const struct sxsk_mem_rings *rings)
 		.rings = *rings,
 		.chunk_mask = ~(uint64_t)(rings->chunk - 1),
 		.data = KERNEL_HEADROOM + rings->headroom,
-		.fill_taken = *rings->fill.consumer,
-		.rx_posted = *rings->rx.producer,
+		.length = PUMP_LENGTH,
 	};
+	if (rings->rx.producer) {
+		p->fill_taken = *rings->fill.consumer;
+		p->rx_posted = *rings->rx.producer;
+	}
+	if (rings->tx.producer) {
+		p->tx_taken = *rings->tx.consumer;
+		p->comp_posted = *rings->comp.producer;
+	}
 }
 
 unsigned pump_packets(struct pump *p, unsigned n)
@@ -21,6 +28,7 @@ unsigned pump_packets(struct pump *p, unsigned n)
 	const uint64_t *fill = p->rings.fill.entries;
 	struct xdp_desc *rx = p->rings.rx.entries;
 	uint32_t fill_mask = p->rings.fill.size - 1, rx_mask = p->rings.rx.size - 1;
+	uint32_t length = p->length;
 	uint32_t given = __atomic_load_n(p->rings.fill.producer, __ATOMIC_ACQUIRE) - p->fill_taken;
 	uint32_t room = p->rings.rx.size -
 			(p->rx_posted - __atomic_load_n(p->rings.rx.consumer, __ATOMIC_ACQUIRE));
@@ -33,13 +41,36 @@ unsigned pump_packets(struct pump *p, unsigned n)
 		struct xdp_desc *desc = &rx[(p->rx_posted + i) & rx_mask];
 
 		desc->addr = (fill[(p->fill_taken + i) & fill_mask] & p->chunk_mask) + p->data;
-		desc->len = PUMP_LENGTH;
+		desc->len = length;
 		desc->options = 0;
 	}
 	p->fill_taken += n;
 	p->rx_posted += n;
 	__atomic_store_n(p->rings.fill.consumer, p->fill_taken, __ATOMIC_RELEASE);
 	__atomic_store_n(p->rings.rx.producer, p->rx_posted, __ATOMIC_RELEASE);
+	return n;
+}
+
+unsigned pump_transmit(struct pump *p, unsigned n)
+{
+	const struct xdp_desc *tx = p->rings.tx.entries;
+	uint64_t *comp = p->rings.comp.entries;
+	uint32_t tx_mask = p->rings.tx.size - 1, comp_mask = p->rings.comp.size - 1;
+	uint32_t given = __atomic_load_n(p->rings.tx.producer, __ATOMIC_ACQUIRE) - p->tx_taken;
+	uint32_t room =
+		p->rings.comp.size -
+		(p->comp_posted - __atomic_load_n(p->rings.comp.consumer, __ATOMIC_ACQUIRE));
+
+	if (n > given)
+		n = given;
+	if (n > room)
+		n = room;
+	for (uint32_t i = 0; i < n; i++)
+		comp[(p->comp_posted + i) & comp_mask] = tx[(p->tx_taken + i) & tx_mask].addr;
+	p->tx_taken += n;
+	p->comp_posted += n;
+	__atomic_store_n(p->rings.tx.consumer, p->tx_taken, __ATOMIC_RELEASE);
+	__atomic_store_n(p->rings.comp.producer, p->comp_posted, __ATOMIC_RELEASE);
 	return n;
 }
 

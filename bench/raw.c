@@ -6,6 +6,7 @@
  * count on the pool per Buf (arc).
  */
 #include "raw.h"
+#include "variants.h"
 
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -47,11 +48,26 @@ static struct sxsk_mem_ring map_ring(size_t entry, void **ret_map)
 		.consumer = (r)->consumer, .ring = (r)->entries, .flags = (r)->flags               \
 	}
 
-struct world *bench_raw_open(uint32_t frames)
+static void open_port(struct raw_port *port, struct sxsk_mem_rings *rings)
+{
+	rings->tx = map_ring(sizeof(struct xdp_desc), &port->tx_map);
+	rings->comp = map_ring(sizeof(uint64_t), &port->comp_map);
+	port->tx = RING_OF_USER(xsk_ring_prod, &rings->tx);
+	port->tx.cached_cons = RING_SIZE;
+	port->comp = RING_OF_USER(xsk_ring_cons, &rings->comp);
+}
+
+static void close_port(struct raw_port *port)
+{
+	munmap(port->tx_map, RING_ENTRIES + RING_SIZE * sizeof(struct xdp_desc));
+	munmap(port->comp_map, RING_ENTRIES + RING_SIZE * sizeof(uint64_t));
+}
+
+struct world *bench_raw_open(const struct bench_case *of, uint32_t frames)
 {
 	struct raw *r = aligned_alloc(64, sizeof(*r));
 	struct sxsk_mem_rings rings = { .umem_size = (uint64_t)frames * CHUNK, .chunk = CHUNK };
-	uint32_t level = bench_fill_level(frames), idx;
+	uint32_t level = bench_fill_level(of, frames), idx;
 
 	if (!r)
 		bench_die("no memory");
@@ -59,6 +75,7 @@ struct world *bench_raw_open(uint32_t frames)
 	rings.umem = r->umem = map(r->umem_size);
 	rings.rx = map_ring(sizeof(struct xdp_desc), &r->rx_map);
 	rings.fill = map_ring(sizeof(uint64_t), &r->fill_map);
+	open_port(&r->port[0], &rings);
 	r->rx = RING_OF_USER(xsk_ring_cons, &rings.rx);
 	r->fill = RING_OF_USER(xsk_ring_prod, &rings.fill);
 	r->fill.cached_cons = RING_SIZE;
@@ -73,6 +90,11 @@ struct world *bench_raw_open(uint32_t frames)
 	for (uint32_t i = frames; i-- > level;)
 		r->list[r->n++] = (uint64_t)i * CHUNK;
 	pump_init(&r->world.pump, &rings);
+	for (unsigned i = 0; i < of->ports; i++) {
+		if (i > 0)
+			open_port(&r->port[i], &rings);
+		pump_init(&r->world.port[i], &rings);
+	}
 	return &r->world;
 }
 
@@ -83,6 +105,8 @@ void bench_raw_close(struct world *w)
 	if (r->n + pump_fill_level(&w->pump) != r->frames || r->references != 1)
 		bench_die("raw: %u frames free, %u in FILL, of %u", r->n, pump_fill_level(&w->pump),
 			  r->frames);
+	for (unsigned i = 0; i < PORTS_MAX && r->port[i].tx_map; i++)
+		close_port(&r->port[i]);
 	munmap(r->list, r->frames * sizeof(*r->list));
 	munmap(r->fill_map, RING_ENTRIES + RING_SIZE * sizeof(uint64_t));
 	munmap(r->rx_map, RING_ENTRIES + RING_SIZE * sizeof(struct xdp_desc));
@@ -131,15 +155,6 @@ void bench_raw_run(struct world *w, unsigned burst, uint64_t packets)
 	}
 }
 
-/* n more frames left FILL: give it others once a batch is missing. The list has as many, with what was
- * just freed. */
-static inline void refill(struct raw *r, uint32_t n)
-{
-	r->missing += n;
-	if (r->missing >= REFILL_BATCH)
-		raw_fill(r, r->missing);
-}
-
 void bench_raw_list_run(struct world *w, unsigned burst, uint64_t packets)
 {
 	struct raw *r = (struct raw *)w;
@@ -160,7 +175,7 @@ void bench_raw_list_run(struct world *w, unsigned burst, uint64_t packets)
 		}
 		r->n += n;
 		xsk_ring_cons__release(&r->rx, n);
-		refill(r, n);
+		raw_refill(r, n);
 		done += n;
 	}
 }
@@ -187,7 +202,7 @@ void bench_arc_run(struct world *w, unsigned burst, uint64_t packets)
 		}
 		r->n += n;
 		xsk_ring_cons__release(&r->rx, n);
-		refill(r, n);
+		raw_refill(r, n);
 		done += n;
 	}
 }

@@ -8,10 +8,17 @@
 #include <stdatomic.h>
 #include <xdp/xsk.h>
 
+struct raw_port {
+	struct xsk_ring_prod tx;
+	struct xsk_ring_cons comp;
+	void *tx_map, *comp_map;
+};
+
 struct raw {
 	struct world world;
 	struct xsk_ring_cons rx;
 	struct xsk_ring_prod fill;
+	struct raw_port port[PORTS_MAX]; /* the first one is the receiving socket's own, too */
 	unsigned char *umem;
 	uint64_t *list; /* addresses of free frames, last in first out */
 	uint32_t n;
@@ -49,6 +56,27 @@ static inline bool raw_fill(struct raw *r, uint32_t n)
 	r->missing -= n;
 	xsk_ring_prod__submit(&r->fill, n);
 	return true;
+}
+
+/* n more frames left FILL: give it others once a batch is missing, as far as the list has some. */
+static inline void raw_refill(struct raw *r, uint32_t n)
+{
+	r->missing += n;
+	if (r->missing >= REFILL_BATCH)
+		raw_fill(r, r->missing < r->n ? r->missing : r->n);
+}
+
+/* Addresses of sent packets to the list. */
+static inline uint32_t raw_reap(struct raw *r, struct raw_port *port)
+{
+	uint32_t idx, n = xsk_ring_cons__peek(&port->comp, RING_SIZE, &idx);
+	uint64_t *top = r->list + r->n;
+
+	for (uint32_t i = 0; i < n; i++)
+		*top++ = *xsk_ring_cons__comp_addr(&port->comp, idx + i);
+	r->n += n;
+	xsk_ring_cons__release(&port->comp, n);
+	return n;
 }
 
 #endif

@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CASES_MAX 4u
+#define CASES_MAX 32u
 #define SECONDS 55.0 /* to start another round, all cases; counting takes a minute at worst */
 
 void bench_die(const char *format, ...)
@@ -39,6 +39,8 @@ static const char usage[] =
 	"  --quick            a tenth of the samples\n"
 	"  --case C[,C]       of receive-free (receive, swap MACs, free, refill in one thread),\n"
 	"                     hand-over (receive in one thread, the rest in another),\n"
+	"                     receive-transmit (receive, swap MACs, send back, reap, refill),\n"
+	"                     allocate-transmit (allocate, write MACs, send, reap),\n"
 	"                     hardened (receive-free on hardened pools) (all)\n"
 	"  --variant V[,V]    of floor, raw, raw-list, raw-list-again, arc, sxsk, sxsk-nolane,\n"
 	"                     sxsk-single, race-safe, fifo, history, trace, canary, guard (all)\n"
@@ -329,7 +331,7 @@ int main(int argc, char *argv[])
 			run_fixed(&p, o.fixed);
 			continue;
 		}
-		run_checks(&p);
+		check_work(&p);
 		results[n++] = run_timed(&p);
 	}
 	if (o.fixed)

@@ -45,8 +45,13 @@ static inline struct cell *result_cell(const struct result *r, unsigned frames, 
 	return &r->cells[(frames * p->bursts + burst) * p->variants + variant];
 }
 
+/* check.c: does each variant do its work? */
+void check_work(const struct plan *p);
+
 /* run.c */
-void run_checks(const struct plan *p);
+struct world *run_open(const struct variant *v, const struct bench_case *of, uint32_t frames);
+/* Run, and make sure that it was as much as was asked for. */
+void run_packets(const struct variant *v, struct world *w, unsigned burst, uint64_t packets);
 struct result run_timed(const struct plan *p);
 /* Exactly `packets` packets of each cell after a warm-up, without timing; a line for each. */
 void run_fixed(const struct plan *p, uint64_t packets);

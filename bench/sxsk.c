@@ -4,16 +4,20 @@
  * on an in-process socket whose kernel's side is the same pump as everybody's.
  */
 #include "sxsk.h"
+#include "variants.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-static struct world *open_world(uint32_t frames, bool lane, const char *harden)
+static struct world *open_world(const struct bench_case *of, uint32_t frames, bool lane,
+				const char *harden)
 {
 	static unsigned serial;
 	struct sxsk_pool_opts opts = {
 		.sz = sizeof(opts), .frame_count = frames, .frame_size = CHUNK, .harden = harden
 	};
+	struct sxsk_socket_opts socket_opts = { .sz = sizeof(socket_opts),
+						.fill_size = of->in_flight };
 	struct sxsk_mem_rings rings;
 	struct sxsk *s = calloc(1, sizeof(*s));
 	char name[32];
@@ -24,65 +28,68 @@ static struct world *open_world(uint32_t frames, bool lane, const char *harden)
 		opts.frame_size = 4096; /* it works on pages */
 	snprintf(name, sizeof(name), "mem:refcost%u", serial++);
 	if (sxsk_pool_create(&s->pool, &opts) != 0 ||
-	    sxsk_socket_open(&s->socket, s->pool, name, 0, NULL) != 0 ||
+	    sxsk_socket_open(&s->socket, s->pool, name, 0, &socket_opts) != 0 ||
 	    sxsk_mem_take_rings(s->socket, &rings) != 0 || (lane && sxsk_lane_attach(s->pool) != 0))
 		bench_die("%s", sxsk_last_error());
 	s->lane = lane;
 	pump_init(&s->world.pump, &rings);
-	if (rings.rx.size != RING_SIZE || rings.fill.size != RING_SIZE ||
+	if (rings.rx.size != RING_SIZE ||
+	    rings.fill.size != (of->in_flight ? of->in_flight : RING_SIZE) ||
 	    rings.chunk != opts.frame_size)
 		bench_die("the library's rings are not the raw variants'");
 	return &s->world;
 }
 
-struct world *bench_sxsk_open(uint32_t frames)
+struct world *bench_sxsk_open(const struct bench_case *of, uint32_t frames)
 {
-	return open_world(frames, false, "none");
+	return open_world(of, frames, false, "none");
 }
 
-struct world *bench_sxsk_open_lane(uint32_t frames)
+struct world *bench_sxsk_open_lane(const struct bench_case *of, uint32_t frames)
 {
-	return open_world(frames, true, "none");
+	return open_world(of, frames, true, "none");
 }
 
-struct world *bench_sxsk_open_race_safe(uint32_t frames)
+struct world *bench_sxsk_open_race_safe(const struct bench_case *of, uint32_t frames)
 {
-	return open_world(frames, true, "race-safe");
+	return open_world(of, frames, true, "race-safe");
 }
 
-struct world *bench_sxsk_open_fifo(uint32_t frames)
+struct world *bench_sxsk_open_fifo(const struct bench_case *of, uint32_t frames)
 {
-	return open_world(frames, true, "fifo");
+	return open_world(of, frames, true, "fifo");
 }
 
-struct world *bench_sxsk_open_canary(uint32_t frames)
+struct world *bench_sxsk_open_canary(const struct bench_case *of, uint32_t frames)
 {
-	return open_world(frames, true, "canary");
+	return open_world(of, frames, true, "canary");
 }
 
-struct world *bench_sxsk_open_history(uint32_t frames)
+struct world *bench_sxsk_open_history(const struct bench_case *of, uint32_t frames)
 {
-	return open_world(frames, true, "history");
+	return open_world(of, frames, true, "history");
 }
 
-struct world *bench_sxsk_open_trace(uint32_t frames)
+struct world *bench_sxsk_open_trace(const struct bench_case *of, uint32_t frames)
 {
-	return open_world(frames, true, "trace");
+	return open_world(of, frames, true, "trace");
 }
 
-struct world *bench_sxsk_open_guard(uint32_t frames)
+struct world *bench_sxsk_open_guard(const struct bench_case *of, uint32_t frames)
 {
-	return open_world(frames, true, "guard");
+	return open_world(of, frames, true, "guard");
 }
 
-uint32_t bench_fill_level(uint32_t frames)
+uint32_t bench_fill_level(const struct bench_case *of, uint32_t frames)
 {
-	static uint32_t level, last;
+	static const struct bench_case *last_of;
+	static uint32_t level, last_frames;
 
-	if (frames != last) {
-		struct world *w = open_world(frames, false, "none");
+	if (frames != last_frames || of != last_of) {
+		struct world *w = open_world(of, frames, false, "none");
 
-		last = frames;
+		last_frames = frames;
+		last_of = of;
 		level = pump_fill_level(&w->pump);
 		bench_sxsk_close(w);
 	}

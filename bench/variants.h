@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The functions that cases.c makes variants of, by file. */
+#ifndef SXSK_BENCH_VARIANTS_H
+#define SXSK_BENCH_VARIANTS_H
+
+#include "bench.h"
+
+/* raw.c: libxdp's ring functions and no safety */
+bench_open_fn bench_raw_open;
+bench_close_fn bench_raw_close;
+bench_run_fn bench_floor_run, bench_raw_run, bench_raw_list_run, bench_arc_run;
+
+/* raw_send.c */
+bench_run_fn bench_send_floor_run, bench_send_raw_run, bench_send_raw_list_run, bench_send_arc_run;
+bench_run_fn bench_make_floor_run, bench_make_raw_run, bench_make_raw_list_run, bench_make_arc_run;
+
+/* sxsk.c: the library */
+bench_open_fn bench_sxsk_open, bench_sxsk_open_lane, bench_sxsk_open_race_safe,
+	bench_sxsk_open_fifo, bench_sxsk_open_canary, bench_sxsk_open_history,
+	bench_sxsk_open_trace, bench_sxsk_open_guard;
+bench_close_fn bench_sxsk_close;
+bench_run_fn bench_sxsk_run, bench_sxsk_single_run;
+
+/* sxsk_send.c */
+bench_run_fn bench_send_sxsk_run, bench_make_sxsk_run;
+
+/* handover_raw.c, handover_sxsk.c: received in one thread, freed in another */
+bench_open_fn bench_handover_raw_open, bench_handover_sxsk_open, bench_handover_sxsk_open_lane;
+bench_close_fn bench_handover_raw_close, bench_handover_sxsk_close;
+bench_run_fn bench_handover_raw_run, bench_handover_raw_list_run, bench_handover_arc_run,
+	bench_handover_sxsk_run;
+bench_serve_fn bench_handover_raw_serve, bench_handover_arc_serve, bench_handover_sxsk_serve;
+
+#endif
