@@ -77,10 +77,10 @@ struct bench_case {
 	/* Where nothing else is asked for; 0: as the others. */
 	unsigned burst, repetitions;
 	uint32_t frames;
-	uint64_t packets; /* per slice */
-	unsigned burst_min;
-	bool one_cell;  /* with --full, too */
-	bool only_full; /* not without --full, unless asked for */
+	uint64_t packets;            /* per slice */
+	const uint32_t *full_frames; /* with --full, if not as the others; ends with 0 */
+	unsigned burst_min;          /* of those that others have */
+	bool one_cell;               /* with --full, too */
 };
 
 extern const struct bench_case bench_cases[]; /* likewise */

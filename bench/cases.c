@@ -67,10 +67,103 @@ static const struct variant allocate_transmit[] = {
 	{ .name = NULL },
 };
 
+static const struct variant fan_out[] = {
+	{ "floor", bench_raw_open, bench_floor_run, bench_raw_close, NULL },
+	{ "raw-list", bench_share_raw_open, bench_share_raw_list_run, bench_share_raw_close, NULL },
+	{ "raw-list-again", bench_share_raw_open, bench_share_raw_list_run, bench_share_raw_close,
+	  NULL },
+	{ "raw-copy", bench_share_raw_open, bench_share_raw_copy_run, bench_share_raw_close, NULL },
+	{ "arc", bench_share_raw_open, bench_share_arc_run, bench_share_raw_close, NULL },
+	{ "sxsk", bench_sxsk_open_lane, bench_share_sxsk_run, bench_sxsk_close, NULL },
+	{ "sxsk-nolane", bench_sxsk_open, bench_share_sxsk_run, bench_sxsk_close, NULL },
+	{ "sxsk-copy", bench_sxsk_open_lane, bench_share_sxsk_copy_run, bench_sxsk_close, NULL },
+	{ .name = NULL },
+};
+
+static const struct variant rewrite[] = {
+	{ "floor", bench_raw_open, bench_floor_run, bench_raw_close, NULL },
+	{ "raw-list", bench_share_raw_open, bench_rewrite_raw_list_run, bench_share_raw_close,
+	  NULL },
+	{ "raw-list-again", bench_share_raw_open, bench_rewrite_raw_list_run, bench_share_raw_close,
+	  NULL },
+	{ "arc", bench_share_raw_open, bench_rewrite_arc_run, bench_share_raw_close, NULL },
+	{ "sxsk", bench_sxsk_open_lane, bench_rewrite_sxsk_run, bench_sxsk_close, NULL },
+	{ "sxsk-nolane", bench_sxsk_open, bench_rewrite_sxsk_run, bench_sxsk_close, NULL },
+	{ .name = NULL },
+};
+
+static const struct variant flood[] = {
+	{ "floor", bench_raw_open, bench_flood_floor_run, bench_raw_close, NULL },
+	{ "raw-list", bench_share_raw_open, bench_flood_raw_list_run, bench_share_raw_close, NULL },
+	{ "raw-list-again", bench_share_raw_open, bench_flood_raw_list_run, bench_share_raw_close,
+	  NULL },
+	{ "raw-copy", bench_share_raw_open, bench_flood_raw_copy_run, bench_share_raw_close, NULL },
+	{ "arc", bench_share_raw_open, bench_flood_arc_run, bench_share_raw_close, NULL },
+	{ "sxsk", bench_flood_sxsk_open_lane, bench_flood_sxsk_run, bench_flood_sxsk_close, NULL },
+	{ "sxsk-nolane", bench_flood_sxsk_open, bench_flood_sxsk_run, bench_flood_sxsk_close,
+	  NULL },
+	{ "sxsk-copy", bench_flood_sxsk_open_lane, bench_flood_sxsk_copy_run,
+	  bench_flood_sxsk_close, NULL },
+	{ .name = NULL },
+};
+
+static const struct variant pipeline[] = {
+	{ "floor", bench_raw_open, bench_send_floor_run, bench_raw_close, NULL },
+	{ "raw-list", bench_handover_raw_open, bench_pipeline_raw_list_run,
+	  bench_handover_raw_close, bench_handover_raw_serve },
+	{ "raw-list-again", bench_handover_raw_open, bench_pipeline_raw_list_run,
+	  bench_handover_raw_close, bench_handover_raw_serve },
+	{ "arc", bench_handover_raw_open, bench_pipeline_arc_run, bench_handover_raw_close,
+	  bench_handover_raw_serve },
+	{ "sxsk", bench_handover_sxsk_open_lane, bench_pipeline_sxsk_run, bench_handover_sxsk_close,
+	  bench_pipeline_sxsk_serve },
+	{ "sxsk-nolane", bench_handover_sxsk_open, bench_pipeline_sxsk_run,
+	  bench_handover_sxsk_close, bench_pipeline_sxsk_serve },
+	{ .name = NULL },
+};
+
+static const struct variant multi_buffer[] = {
+	{ "floor", bench_raw_open, bench_parts_floor_run, bench_raw_close, NULL },
+	{ "raw-list", bench_raw_open, bench_parts_raw_list_run, bench_raw_close, NULL },
+	{ "raw-list-again", bench_raw_open, bench_parts_raw_list_run, bench_raw_close, NULL },
+	{ "arc", bench_raw_open, bench_parts_arc_run, bench_raw_close, NULL },
+	{ "sxsk", bench_sxsk_open_lane, bench_parts_sxsk_run, bench_sxsk_close, NULL },
+	{ "sxsk-nolane", bench_sxsk_open, bench_parts_sxsk_run, bench_sxsk_close, NULL },
+	{ .name = NULL },
+};
+
 /* The field that most cases do not set stays 0. What is not one of the first two cases is looked at in one
  * cell, unless more is asked for. */
 #define ONE_CELL .burst = 64, .frames = 4096
 #define ALL_CELLS .burst = 0
+/* So that a slice of what costs more takes no longer. */
+#define SHORT .packets = 1 << 13
+
+static const uint32_t pool_sizes[] = { 1024, 4096, 16384, 65536, 262144, 1048576, 0 };
+
+#define FAN_OUT(k, bytes)                                                                          \
+	{                                                                                          \
+		.name = "fan-out-" #k "x" #bytes,                                                  \
+		.what = "receive " #bytes "-byte packets, give each to " #k                        \
+			" readers, who free it",                                                   \
+		.threads = 1, .work = WORK_READ, .variants = fan_out, .readers = k, .size = bytes, \
+		SHORT, ONE_CELL                                                                    \
+	}
+#define FLOOD(k, bytes)                                                                            \
+	{                                                                                          \
+		.name = "flood-" #k "x" #bytes,                                                    \
+		.what = "receive " #bytes "-byte packets, send each to " #k " sockets, reap",      \
+		.threads = 1, .work = WORK_FLOOD, .variants = flood, .ports = k, .size = bytes,    \
+		SHORT, ONE_CELL                                                                    \
+	}
+#define REWRITE(bytes)                                                                             \
+	{                                                                                          \
+		.name = "rewrite-" #bytes,                                                         \
+		.what = "receive " #bytes                                                          \
+			"-byte packets, rewrite the header while another reads, free both",        \
+		.threads = 1, .work = WORK_REWRITE, .variants = rewrite, .size = bytes, SHORT,     \
+		ONE_CELL                                                                           \
+	}
 
 const struct bench_case bench_cases[] = {
 	{ "receive-free", "receive, swap MACs, free, refill", 1, WORK_SWAP, receive_free,
@@ -81,6 +174,25 @@ const struct bench_case bench_cases[] = {
 	  receive_transmit, ONE_CELL },
 	{ "allocate-transmit", "allocate, write MACs, send, reap", 1, WORK_WRITE, allocate_transmit,
 	  ONE_CELL },
+	FAN_OUT(2, 64),
+	FAN_OUT(2, 512),
+	FAN_OUT(2, 1514),
+	FAN_OUT(4, 64),
+	FAN_OUT(4, 512),
+	FAN_OUT(4, 1514),
+	REWRITE(64),
+	REWRITE(512),
+	REWRITE(1514),
+	FLOOD(2, 64),
+	FLOOD(4, 64),
+	FLOOD(4, 1514),
+	{ "pipeline",
+	  "receive in one thread, swap MACs in another, send back and reap in the first", 2,
+	  WORK_SEND, pipeline, ONE_CELL },
+	{ "multi-buffer", "receive-free of packets of four frames; per frame", 1, WORK_SWAP,
+	  multi_buffer, .fragments = 4, .size = 1500, .burst_min = 32, ONE_CELL },
+	{ "pool-size", "receive-free, 512 frames in FILL however large the pool is", 1, WORK_SWAP,
+	  receive_free, .in_flight = 512, .full_frames = pool_sizes, ONE_CELL },
 	{ "hardened", "receive-free with each level of hardening", 1, WORK_SWAP, hardened, ONE_CELL,
 	  .repetitions = 4, .packets = 1 << 10, .one_cell = true },
 	{ .name = NULL },

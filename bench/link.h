@@ -74,7 +74,10 @@ struct link {
 		_Alignas(64) struct xdp_desc desc[LINK_SIZE];
 		struct sxsk_buf buf[LINK_SIZE];
 	};
-	_Alignas(64) uint64_t address[LINK_SIZE]; /* on the way back */
+	union { /* on the way back */
+		_Alignas(64) uint64_t address[LINK_SIZE];
+		struct sxsk_buf back_buf[LINK_SIZE];
+	};
 };
 
 struct link *link_new(void);

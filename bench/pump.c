@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "pump.h"
 
-#include <linux/if_xdp.h>
-
 #define KERNEL_HEADROOM 256u
 
 void pump_init(struct pump *p, const struct sxsk_mem_rings *rings)
@@ -23,7 +21,8 @@ void pump_init(struct pump *p, const struct sxsk_mem_rings *rings)
 	}
 }
 
-unsigned pump_packets(struct pump *p, unsigned n)
+static inline __attribute__((always_inline)) unsigned receive(struct pump *p, unsigned n,
+							      unsigned frames)
 {
 	const uint64_t *fill = p->rings.fill.entries;
 	struct xdp_desc *rx = p->rings.rx.entries;
@@ -37,18 +36,29 @@ unsigned pump_packets(struct pump *p, unsigned n)
 		n = given;
 	if (n > room)
 		n = room;
+	n -= n % frames;
 	for (uint32_t i = 0; i < n; i++) {
 		struct xdp_desc *desc = &rx[(p->rx_posted + i) & rx_mask];
 
 		desc->addr = (fill[(p->fill_taken + i) & fill_mask] & p->chunk_mask) + p->data;
 		desc->len = length;
-		desc->options = 0;
+		desc->options = (i + 1) % frames ? XDP_PKT_CONTD : 0;
 	}
 	p->fill_taken += n;
 	p->rx_posted += n;
 	__atomic_store_n(p->rings.fill.consumer, p->fill_taken, __ATOMIC_RELEASE);
 	__atomic_store_n(p->rings.rx.producer, p->rx_posted, __ATOMIC_RELEASE);
 	return n;
+}
+
+unsigned pump_packets(struct pump *p, unsigned n)
+{
+	return receive(p, n, 1);
+}
+
+unsigned pump_parts(struct pump *p, unsigned n, unsigned frames)
+{
+	return receive(p, n, frames);
 }
 
 unsigned pump_transmit(struct pump *p, unsigned n)

@@ -8,7 +8,13 @@
 #ifndef SXSK_BENCH_PUMP_H
 #define SXSK_BENCH_PUMP_H
 
+#include <linux/if_xdp.h>
 #include <safexsk/mem.h>
+
+/* <linux/if_xdp.h> has it since 6.6. */
+#ifndef XDP_PKT_CONTD
+#define XDP_PKT_CONTD 1u
+#endif
 
 #define PUMP_LENGTH 64u
 #define PUMP_OFFSET_SHIFT 48 /* addresses in unaligned mode: base below, offset above */
@@ -28,6 +34,9 @@ void pump_init(struct pump *p, const struct sxsk_mem_rings *rings);
 
 /* "Receive" up to n packets; how many: fewer when FILL is short or RX is full. */
 unsigned pump_packets(struct pump *p, unsigned n);
+
+/* The same in packets of so many frames each, a divisor of n; how many frames. */
+unsigned pump_parts(struct pump *p, unsigned n, unsigned frames);
 
 /* "Send" what is in TX, up to n packets, and complete it; how many. */
 unsigned pump_transmit(struct pump *p, unsigned n);

@@ -26,6 +26,7 @@ struct raw {
 	uint32_t frames;
 	size_t umem_size;
 	void *rx_map, *fill_map;
+	atomic_uint *count; /* of each frame's references, where frames are shared */
 	_Alignas(64) atomic_uint_fast64_t references; /* arc's count of the pool */
 };
 
@@ -40,6 +41,24 @@ static inline void pool_unref(struct raw *r)
 {
 	if (atomic_fetch_sub_explicit(&r->references, 1, memory_order_acq_rel) == 1)
 		bench_die("the pool is gone under its owner");
+}
+
+/* Each frame has a count of its own, as a reference-counted packet has; whoever takes the last one puts
+ * the frame into the list. */
+static inline void frame_ref(struct raw *r, uint64_t addr)
+{
+	atomic_fetch_add_explicit(&r->count[addr / CHUNK], 1, memory_order_relaxed);
+}
+
+static inline void frame_unref(struct raw *r, uint64_t addr)
+{
+	if (atomic_fetch_sub_explicit(&r->count[addr / CHUNK], 1, memory_order_acq_rel) == 1)
+		r->list[r->n++] = addr;
+}
+
+static inline bool frame_is_shared(struct raw *r, uint64_t addr)
+{
+	return atomic_load_explicit(&r->count[addr / CHUNK], memory_order_acquire) > 1;
 }
 
 /* n frames from the list to FILL, which has room for what it had before. */

@@ -15,7 +15,10 @@
 #include <string.h>
 
 #define CASES_MAX 32u
-#define SECONDS 55.0 /* to start another round, all cases; counting takes a minute at worst */
+/* To start another round, all cases; counting takes as long again. */
+#define SECONDS 50.0
+#define SECONDS_QUICK 12.0
+#define SECONDS_FULL 360.0
 
 void bench_die(const char *format, ...)
 {
@@ -37,16 +40,25 @@ static const char usage[] =
 	"  --json             print one JSON array and nothing else\n"
 	"  --output FILE      write the JSON array to a file, too\n"
 	"  --quick            a tenth of the samples\n"
+	"  --full             all bursts and frames of all cases\n"
 	"  --case C[,C]       of receive-free (receive, swap MACs, free, refill in one thread),\n"
 	"                     hand-over (receive in one thread, the rest in another),\n"
 	"                     receive-transmit (receive, swap MACs, send back, reap, refill),\n"
 	"                     allocate-transmit (allocate, write MACs, send, reap),\n"
-	"                     hardened (receive-free on hardened pools) (all)\n"
+	"                     fan-out-KxBYTES (give each packet to K readers),\n"
+	"                     rewrite-BYTES (change a header that another reader looks at),\n"
+	"                     flood-KxBYTES (send each packet to K sockets),\n"
+	"                     pipeline (receive, swap MACs in another thread, send back),\n"
+	"                     multi-buffer (receive-free of packets of four frames),\n"
+	"                     pool-size (receive-free of pools of all sizes),\n"
+	"                     hardened (receive-free on hardened pools); the start of a name\n"
+	"                     means all of them (all)\n"
 	"  --variant V[,V]    of floor, raw, raw-list, raw-list-again, arc, sxsk, sxsk-nolane,\n"
 	"                     sxsk-single, race-safe, fifo, history, trace, canary, guard (all)\n"
-	"  --burst N[,N]      packets per burst, 1 to 256 (1,8,32,64,256; hardened: 64)\n"
-	"  --frames N[,N]     frames of the pool, a multiple of 64, 512 to 1048576 (4096,65536;\n"
-	"                     hardened: 4096)\n"
+	"  --burst N[,N]      packets per burst, 1 to 256 (1,8,32,64,256; without --full, but in the\n"
+	"                     first two cases: 64)\n"
+	"  --frames N[,N]     frames of the pool, a multiple of 64, 512 to 1048576 (4096,65536; without\n"
+	"                     --full, but in the first two cases: 4096)\n"
 	"  --cpu N            CPU to run on (the last one); a second thread has another\n"
 	"  --no-count         do not count instructions and read-modify-writes (valgrind)\n"
 	"  --fixed N          run N packets of each cell without timing, for a profiler\n"
@@ -56,6 +68,7 @@ enum option_code {
 	OPT_JSON = 1,
 	OPT_OUTPUT,
 	OPT_QUICK,
+	OPT_FULL,
 	OPT_CASE,
 	OPT_VARIANT,
 	OPT_BURST,
@@ -72,7 +85,7 @@ struct options {
 	const struct bench_case *cases[CASES_MAX];
 	const char *variants[LIST_MAX]; /* none: all */
 	unsigned case_count, variant_count;
-	bool json, count, about, bursts_asked, frames_asked;
+	bool json, count, about, quick, full, bursts_asked, frames_asked;
 	const char *output;
 	uint64_t fixed;
 	int cpu; /* -1: the last of those allowed */
@@ -91,12 +104,19 @@ static unsigned long number(const char *text, const char *what, unsigned long mi
 	return n;
 }
 
-static const struct bench_case *find_case(const char *name)
+/* All cases whose names start with this. */
+static void add_cases(struct options *o, const char *name)
 {
+	unsigned before = o->case_count;
+
 	for (const struct bench_case *c = bench_cases; c->name; c++)
-		if (strcmp(c->name, name) == 0)
-			return c;
-	bench_die("there is no case '%s', see --help", name);
+		if (strncmp(c->name, name, strlen(name)) == 0) {
+			if (o->case_count == CASES_MAX)
+				bench_die("at most %u cases", CASES_MAX);
+			o->cases[o->case_count++] = c;
+		}
+	if (o->case_count == before)
+		bench_die("there is no case '%s', see --help", name);
 }
 
 static const char *variant_name(const char *name)
@@ -112,8 +132,9 @@ static void list_item(struct options *o, enum option_code what, const char *word
 {
 	switch (what) {
 	case OPT_CASE:
-		o->cases[n] = find_case(word);
-		o->case_count = n + 1;
+		if (n == 0)
+			o->case_count = 0;
+		add_cases(o, word);
 		break;
 	case OPT_VARIANT:
 		o->variants[n] = variant_name(word);
@@ -172,19 +193,13 @@ static struct options defaults(void)
 static struct options parse(int argc, char *argv[])
 {
 	static const struct option long_options[] = {
-		{ "json", 0, NULL, OPT_JSON },
-		{ "output", 1, NULL, OPT_OUTPUT },
-		{ "quick", 0, NULL, OPT_QUICK },
-		{ "case", 1, NULL, OPT_CASE },
-		{ "cpu", 1, NULL, OPT_CPU },
-		{ "variant", 1, NULL, OPT_VARIANT },
-		{ "fixed", 1, NULL, OPT_FIXED },
-		{ "burst", 1, NULL, OPT_BURST },
-		{ "about", 0, NULL, OPT_ABOUT },
-		{ "frames", 1, NULL, OPT_FRAMES },
-		{ "help", 0, NULL, OPT_HELP },
-		{ "no-count", 0, NULL, OPT_NO_COUNT },
-		{ NULL, 0, NULL, 0 },
+		{ "json", 0, NULL, OPT_JSON },         { "output", 1, NULL, OPT_OUTPUT },
+		{ "quick", 0, NULL, OPT_QUICK },       { "full", 0, NULL, OPT_FULL },
+		{ "case", 1, NULL, OPT_CASE },         { "cpu", 1, NULL, OPT_CPU },
+		{ "variant", 1, NULL, OPT_VARIANT },   { "fixed", 1, NULL, OPT_FIXED },
+		{ "burst", 1, NULL, OPT_BURST },       { "about", 0, NULL, OPT_ABOUT },
+		{ "frames", 1, NULL, OPT_FRAMES },     { "help", 0, NULL, OPT_HELP },
+		{ "no-count", 0, NULL, OPT_NO_COUNT }, { NULL, 0, NULL, 0 },
 	};
 	struct options o = defaults();
 	int code;
@@ -198,8 +213,12 @@ static struct options parse(int argc, char *argv[])
 			o.output = optarg;
 			break;
 		case OPT_QUICK:
-			o.common.rounds = 5;
-			o.common.repetitions = 10;
+			o.quick = true;
+			o.common.rounds = 8;
+			o.common.repetitions = 8;
+			break;
+		case OPT_FULL:
+			o.full = true;
 			break;
 		case OPT_CASE:
 		case OPT_VARIANT:
@@ -240,20 +259,46 @@ static bool wanted(const struct options *o, const char *variant)
 	return o->variant_count == 0;
 }
 
+static void one_cell(struct plan *p, const struct options *o, const struct bench_case *c)
+{
+	if (c->burst && !o->bursts_asked) {
+		p->burst[0] = c->burst;
+		p->bursts = 1;
+	}
+	if (c->frames && !o->frames_asked) {
+		p->frames[0] = c->frames;
+		p->frame_counts = 1;
+	}
+}
+
+static void all_cells(struct plan *p, const struct options *o, const struct bench_case *c)
+{
+	if (!c->full_frames || o->frames_asked)
+		return;
+	for (p->frame_counts = 0; c->full_frames[p->frame_counts]; p->frame_counts++)
+		p->frames[p->frame_counts] = c->full_frames[p->frame_counts];
+}
+
+static void drop_small_bursts(struct plan *p, unsigned min)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < p->bursts; i++)
+		if (p->burst[i] >= min)
+			p->burst[n++] = p->burst[i];
+	p->bursts = n;
+}
+
 static struct plan plan_case(const struct options *o, const struct bench_case *c)
 {
 	struct plan p = o->common;
 
 	p.of = c;
-	p.seconds = SECONDS / o->case_count;
-	if (c->burst && !o->bursts_asked) {
-		p.burst[0] = c->burst;
-		p.bursts = 1;
-	}
-	if (c->frames && !o->frames_asked) {
-		p.frames[0] = c->frames;
-		p.frame_counts = 1;
-	}
+	if (o->full && !c->one_cell)
+		all_cells(&p, o, c);
+	else
+		one_cell(&p, o, c);
+	drop_small_bursts(&p, c->burst_min);
 	if (c->repetitions && c->repetitions < p.repetitions)
 		p.repetitions = c->repetitions;
 	if (c->packets)
@@ -262,6 +307,26 @@ static struct plan plan_case(const struct options *o, const struct bench_case *c
 		if (wanted(o, v->name))
 			p.variant[p.variants++] = v;
 	return p;
+}
+
+/* Each case gets time as it has work. */
+static unsigned plan_all(const struct options *o, struct plan plans[CASES_MAX])
+{
+	double seconds = o->full ? SECONDS_FULL : o->quick ? SECONDS_QUICK : SECONDS, all = 0;
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < o->case_count; i++) {
+		struct plan p = plan_case(o, o->cases[i]);
+
+		if (p.variants == 0 || p.bursts == 0)
+			continue;
+		p.seconds = p.variants * p.bursts * p.frame_counts;
+		all += p.seconds;
+		plans[n++] = p;
+	}
+	for (unsigned i = 0; i < n; i++)
+		plans[i].seconds *= seconds / all;
+	return n;
 }
 
 /* ---- where it runs, what it shows ------------------------------------------------------------------- */
@@ -308,6 +373,7 @@ static int show(const struct options *o, const struct result results[], unsigned
 int main(int argc, char *argv[])
 {
 	const struct options o = parse(argc, argv);
+	struct plan plans[CASES_MAX];
 	struct result results[CASES_MAX];
 	bool counted = o.count;
 	unsigned n = 0;
@@ -322,18 +388,14 @@ int main(int argc, char *argv[])
 	/* Under a profiler that runs one thread at a time, all that comes of looking again is counted. */
 	pin(&all, o.cpu, o.fixed != 0);
 	srandom(1);
-	for (unsigned i = 0; i < o.case_count; i++) {
-		const struct plan p = plan_case(&o, o.cases[i]);
-
-		if (p.variants == 0)
-			continue;
+	n = plan_all(&o, plans);
+	for (unsigned i = 0; i < n; i++)
 		if (o.fixed) {
-			run_fixed(&p, o.fixed);
-			continue;
+			run_fixed(&plans[i], o.fixed);
+		} else {
+			check_work(&plans[i]);
+			results[i] = run_timed(&plans[i]);
 		}
-		check_work(&p);
-		results[n++] = run_timed(&p);
-	}
 	if (o.fixed)
 		return 0;
 	/* Only now, with all CPUs again: nothing else runs while times are taken. */

@@ -17,7 +17,9 @@ static struct world *open_world(const struct bench_case *of, uint32_t frames, bo
 		.sz = sizeof(opts), .frame_count = frames, .frame_size = CHUNK, .harden = harden
 	};
 	struct sxsk_socket_opts socket_opts = { .sz = sizeof(socket_opts),
-						.fill_size = of->in_flight };
+						.fill_size = of->in_flight,
+						.flags = of->fragments ? SXSK_SOCKET_MULTI_BUFFER :
+									 0 };
 	struct sxsk_mem_rings rings;
 	struct sxsk *s = calloc(1, sizeof(*s));
 	char name[32];
@@ -31,6 +33,7 @@ static struct world *open_world(const struct bench_case *of, uint32_t frames, bo
 	    sxsk_socket_open(&s->socket, s->pool, name, 0, &socket_opts) != 0 ||
 	    sxsk_mem_take_rings(s->socket, &rings) != 0 || (lane && sxsk_lane_attach(s->pool) != 0))
 		bench_die("%s", sxsk_last_error());
+	s->world.of = of;
 	s->lane = lane;
 	pump_init(&s->world.pump, &rings);
 	if (rings.rx.size != RING_SIZE ||
@@ -144,5 +147,28 @@ void bench_sxsk_single_run(struct world *w, unsigned burst, uint64_t packets)
 			bench_swap_macs(sxsk_buf_data_mut(buf));
 			sxsk_buf_unref(&buf);
 		}
+	}
+}
+
+/* Packets of several Bufs: the header is in the first one. */
+void bench_parts_sxsk_run(struct world *w, unsigned burst, uint64_t packets)
+{
+	struct sxsk *s = (struct sxsk *)w;
+	struct sxsk_buf bufs[BURST_MAX];
+	bool more = false;
+
+	for (uint64_t done = 0; done < packets;) {
+		unsigned n;
+
+		pump_parts(&w->pump, burst, w->of->fragments);
+		n = sxsk_rx_burst(s->socket, bufs, burst);
+		bench_check_progress(n);
+		for (unsigned i = 0; i < n; i++) {
+			if (!more)
+				bench_swap_macs(sxsk_buf_data_mut(bufs[i]));
+			more = bufs[i].flags & SXSK_BUF_MORE;
+		}
+		sxsk_buf_unref_burst(bufs, n);
+		done += n;
 	}
 }
