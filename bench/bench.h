@@ -47,10 +47,11 @@ typedef void bench_serve_fn(struct world *w);
 
 struct variant {
 	const char *name;
-	bench_open_fn *open;
+	bench_open_fn *open; /* NULL: left out, see bench_missing */
 	bench_run_fn *run;
 	bench_close_fn *close;
 	bench_serve_fn *serve; /* NULL: there is no second thread */
+	bool slow; /* microseconds per packet: gets an eighth of the slices and packets */
 };
 
 /* How check.c finds out that the work is done. */
@@ -85,7 +86,7 @@ struct bench_case {
 
 extern const struct bench_case bench_cases[]; /* likewise */
 
-/* Variants that were left out, and the Debian package that each lacks; "" if none was. */
+/* Variants that were left out for want of a library, a line for each. */
 extern const char bench_missing[];
 
 /* The FILL ring is kept at the level that the library keeps, in every variant: how many frames are

@@ -2,6 +2,36 @@
 /* Which cases there are, and their variants. */
 #include "variants.h"
 
+/* A variant whose library is not here has a name and nothing else. */
+#ifdef BENCH_DPDK
+#define MBUF(open, run, close, serve)                                                              \
+	{                                                                                          \
+		"mbuf", open, run, close, serve                                                    \
+	}
+#define DPDK_MISSING
+#else
+#define MBUF(...)                                                                                  \
+	{                                                                                          \
+		.name = "mbuf"                                                                     \
+	}
+#define DPDK_MISSING "mbuf: DPDK is not installed (Debian: libdpdk-dev)\n"
+#endif
+#ifdef BENCH_AVUTIL
+#define AVBUFFER(run, serve)                                                                       \
+	{                                                                                          \
+		"avbuffer", bench_avbuffer_open, run, bench_avbuffer_close, serve, .slow = true    \
+	}
+#define AVUTIL_MISSING
+#else
+#define AVBUFFER(...)                                                                              \
+	{                                                                                          \
+		.name = "avbuffer"                                                                 \
+	}
+#define AVUTIL_MISSING "avbuffer: FFmpeg's libavutil is not installed (Debian: libavutil-dev)\n"
+#endif
+
+const char bench_missing[] = "" DPDK_MISSING AVUTIL_MISSING;
+
 static const struct variant receive_free[] = {
 	{ "floor", bench_raw_open, bench_floor_run, bench_raw_close, NULL },
 	{ "raw", bench_raw_open, bench_raw_run, bench_raw_close, NULL },
@@ -11,6 +41,8 @@ static const struct variant receive_free[] = {
 	{ "sxsk", bench_sxsk_open_lane, bench_sxsk_run, bench_sxsk_close, NULL },
 	{ "sxsk-nolane", bench_sxsk_open, bench_sxsk_run, bench_sxsk_close, NULL },
 	{ "sxsk-single", bench_sxsk_open_lane, bench_sxsk_single_run, bench_sxsk_close, NULL },
+	MBUF(bench_mbuf_open, bench_mbuf_run, bench_mbuf_close, NULL),
+	AVBUFFER(bench_avbuffer_run, NULL),
 	{ .name = NULL },
 };
 
@@ -28,6 +60,9 @@ static const struct variant hand_over[] = {
 	  bench_handover_sxsk_serve },
 	{ "sxsk-nolane", bench_handover_sxsk_open, bench_handover_sxsk_run,
 	  bench_handover_sxsk_close, bench_handover_sxsk_serve },
+	MBUF(bench_handover_mbuf_open, bench_handover_mbuf_run, bench_handover_mbuf_close,
+	     bench_handover_mbuf_serve),
+	AVBUFFER(bench_handover_avbuffer_run, bench_handover_avbuffer_serve),
 	{ .name = NULL },
 };
 
@@ -53,6 +88,8 @@ static const struct variant receive_transmit[] = {
 	{ "arc", bench_raw_open, bench_send_arc_run, bench_raw_close, NULL },
 	{ "sxsk", bench_sxsk_open_lane, bench_send_sxsk_run, bench_sxsk_close, NULL },
 	{ "sxsk-nolane", bench_sxsk_open, bench_send_sxsk_run, bench_sxsk_close, NULL },
+	MBUF(bench_mbuf_open, bench_send_mbuf_run, bench_mbuf_close, NULL),
+	AVBUFFER(bench_send_avbuffer_run, NULL),
 	{ .name = NULL },
 };
 
@@ -64,6 +101,8 @@ static const struct variant allocate_transmit[] = {
 	{ "arc", bench_raw_open, bench_make_arc_run, bench_raw_close, NULL },
 	{ "sxsk", bench_sxsk_open_lane, bench_make_sxsk_run, bench_sxsk_close, NULL },
 	{ "sxsk-nolane", bench_sxsk_open, bench_make_sxsk_run, bench_sxsk_close, NULL },
+	MBUF(bench_mbuf_open, bench_make_mbuf_run, bench_mbuf_close, NULL),
+	AVBUFFER(bench_make_avbuffer_run, NULL),
 	{ .name = NULL },
 };
 
@@ -77,6 +116,8 @@ static const struct variant fan_out[] = {
 	{ "sxsk", bench_sxsk_open_lane, bench_share_sxsk_run, bench_sxsk_close, NULL },
 	{ "sxsk-nolane", bench_sxsk_open, bench_share_sxsk_run, bench_sxsk_close, NULL },
 	{ "sxsk-copy", bench_sxsk_open_lane, bench_share_sxsk_copy_run, bench_sxsk_close, NULL },
+	MBUF(bench_mbuf_open, bench_share_mbuf_run, bench_mbuf_close, NULL),
+	AVBUFFER(bench_share_avbuffer_run, NULL),
 	{ .name = NULL },
 };
 
@@ -89,6 +130,8 @@ static const struct variant rewrite[] = {
 	{ "arc", bench_share_raw_open, bench_rewrite_arc_run, bench_share_raw_close, NULL },
 	{ "sxsk", bench_sxsk_open_lane, bench_rewrite_sxsk_run, bench_sxsk_close, NULL },
 	{ "sxsk-nolane", bench_sxsk_open, bench_rewrite_sxsk_run, bench_sxsk_close, NULL },
+	MBUF(bench_mbuf_open, bench_rewrite_mbuf_run, bench_mbuf_close, NULL),
+	AVBUFFER(bench_rewrite_avbuffer_run, NULL),
 	{ .name = NULL },
 };
 
@@ -104,6 +147,7 @@ static const struct variant flood[] = {
 	  NULL },
 	{ "sxsk-copy", bench_flood_sxsk_open_lane, bench_flood_sxsk_copy_run,
 	  bench_flood_sxsk_close, NULL },
+	MBUF(bench_mbuf_open, bench_flood_mbuf_run, bench_mbuf_close, NULL),
 	{ .name = NULL },
 };
 

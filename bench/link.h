@@ -73,6 +73,7 @@ struct link {
 	union {
 		_Alignas(64) struct xdp_desc desc[LINK_SIZE];
 		struct sxsk_buf buf[LINK_SIZE];
+		void *object[LINK_SIZE];
 	};
 	union { /* on the way back */
 		_Alignas(64) uint64_t address[LINK_SIZE];

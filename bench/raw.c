@@ -63,6 +63,34 @@ static void close_port(struct raw_port *port)
 	munmap(port->comp_map, RING_ENTRIES + RING_SIZE * sizeof(uint64_t));
 }
 
+void raw_map(struct raw *r, const struct bench_case *of, struct sxsk_mem_rings *rings)
+{
+	rings->rx = map_ring(sizeof(struct xdp_desc), &r->rx_map);
+	rings->fill = map_ring(sizeof(uint64_t), &r->fill_map);
+	open_port(&r->port[0], rings);
+	r->rx = RING_OF_USER(xsk_ring_cons, &rings->rx);
+	r->fill = RING_OF_USER(xsk_ring_prod, &rings->fill);
+	r->fill.cached_cons = RING_SIZE;
+	r->umem = rings->umem;
+	r->umem_size = rings->umem_size;
+	pump_init(&r->world.pump, rings);
+	for (unsigned i = 0; i < of->ports; i++) {
+		struct sxsk_mem_rings port = *rings;
+
+		if (i > 0)
+			open_port(&r->port[i], &port);
+		pump_init(&r->world.port[i], &port);
+	}
+}
+
+void raw_unmap(struct raw *r)
+{
+	for (unsigned i = 0; i < PORTS_MAX && r->port[i].tx_map; i++)
+		close_port(&r->port[i]);
+	munmap(r->fill_map, RING_ENTRIES + RING_SIZE * sizeof(uint64_t));
+	munmap(r->rx_map, RING_ENTRIES + RING_SIZE * sizeof(struct xdp_desc));
+}
+
 struct world *bench_raw_open(const struct bench_case *of, uint32_t frames)
 {
 	struct raw *r = aligned_alloc(64, sizeof(*r));
@@ -71,14 +99,9 @@ struct world *bench_raw_open(const struct bench_case *of, uint32_t frames)
 
 	if (!r)
 		bench_die("no memory");
-	*r = (struct raw){ .frames = frames, .umem_size = rings.umem_size };
-	rings.umem = r->umem = map(r->umem_size);
-	rings.rx = map_ring(sizeof(struct xdp_desc), &r->rx_map);
-	rings.fill = map_ring(sizeof(uint64_t), &r->fill_map);
-	open_port(&r->port[0], &rings);
-	r->rx = RING_OF_USER(xsk_ring_cons, &rings.rx);
-	r->fill = RING_OF_USER(xsk_ring_prod, &rings.fill);
-	r->fill.cached_cons = RING_SIZE;
+	*r = (struct raw){ .frames = frames };
+	rings.umem = map(rings.umem_size);
+	raw_map(r, of, &rings);
 	r->list = map(frames * sizeof(*r->list));
 	r->references = 1;
 
@@ -89,12 +112,6 @@ struct world *bench_raw_open(const struct bench_case *of, uint32_t frames)
 	xsk_ring_prod__submit(&r->fill, level);
 	for (uint32_t i = frames; i-- > level;)
 		r->list[r->n++] = (uint64_t)i * CHUNK;
-	pump_init(&r->world.pump, &rings);
-	for (unsigned i = 0; i < of->ports; i++) {
-		if (i > 0)
-			open_port(&r->port[i], &rings);
-		pump_init(&r->world.port[i], &rings);
-	}
 	return &r->world;
 }
 
@@ -105,11 +122,8 @@ void bench_raw_close(struct world *w)
 	if (r->n + pump_fill_level(&w->pump) != r->frames || r->references != 1)
 		bench_die("raw: %u frames free, %u in FILL, of %u", r->n, pump_fill_level(&w->pump),
 			  r->frames);
-	for (unsigned i = 0; i < PORTS_MAX && r->port[i].tx_map; i++)
-		close_port(&r->port[i]);
+	raw_unmap(r);
 	munmap(r->list, r->frames * sizeof(*r->list));
-	munmap(r->fill_map, RING_ENTRIES + RING_SIZE * sizeof(uint64_t));
-	munmap(r->rx_map, RING_ENTRIES + RING_SIZE * sizeof(struct xdp_desc));
 	munmap(r->umem, r->umem_size);
 	free(r);
 }

@@ -98,4 +98,8 @@ static inline uint32_t raw_reap(struct raw *r, struct raw_port *port)
 	return n;
 }
 
+/* raw.c: the rings, for a kernel's side of their own, over rings->umem; and away with them. */
+void raw_map(struct raw *r, const struct bench_case *of, struct sxsk_mem_rings *rings);
+void raw_unmap(struct raw *r);
+
 #endif

@@ -54,7 +54,8 @@ static const char usage[] =
 	"                     hardened (receive-free on hardened pools); the start of a name\n"
 	"                     means all of them (all)\n"
 	"  --variant V[,V]    of floor, raw, raw-list, raw-list-again, arc, sxsk, sxsk-nolane,\n"
-	"                     sxsk-single, race-safe, fifo, history, trace, canary, guard (all)\n"
+	"                     sxsk-single, raw-copy, sxsk-copy, mbuf (DPDK), avbuffer (FFmpeg),\n"
+	"                     race-safe, fifo, history, trace, canary, guard (all)\n"
 	"  --burst N[,N]      packets per burst, 1 to 256 (1,8,32,64,256; without --full, but in the\n"
 	"                     first two cases: 64)\n"
 	"  --frames N[,N]     frames of the pool, a multiple of 64, 512 to 1048576 (4096,65536; without\n"
@@ -176,8 +177,8 @@ static struct options defaults(void)
 			    .bursts = 5,
 			    .frames = { 4096, 65536 },
 			    .frame_counts = 2,
-			    .rounds = 20,
-			    .repetitions = 40,
+			    .rounds = 40,
+			    .repetitions = 16,
 			    .packets = 1 << 15 },
 		.count = true,
 		.cpu = -1,
@@ -216,6 +217,7 @@ static struct options parse(int argc, char *argv[])
 			o.quick = true;
 			o.common.rounds = 8;
 			o.common.repetitions = 8;
+			o.common.packets = 1 << 13;
 			break;
 		case OPT_FULL:
 			o.full = true;
@@ -301,10 +303,10 @@ static struct plan plan_case(const struct options *o, const struct bench_case *c
 	drop_small_bursts(&p, c->burst_min);
 	if (c->repetitions && c->repetitions < p.repetitions)
 		p.repetitions = c->repetitions;
-	if (c->packets)
+	if (c->packets && c->packets < p.packets)
 		p.packets = c->packets;
 	for (const struct variant *v = c->variants; v->name; v++)
-		if (wanted(o, v->name))
+		if (v->open && wanted(o, v->name))
 			p.variant[p.variants++] = v;
 	return p;
 }
@@ -324,8 +326,11 @@ static unsigned plan_all(const struct options *o, struct plan plans[CASES_MAX])
 		all += p.seconds;
 		plans[n++] = p;
 	}
-	for (unsigned i = 0; i < n; i++)
+	for (unsigned i = n; i-- > 0;) {
 		plans[i].seconds *= seconds / all;
+		if (i > 0)
+			plans[i - 1].seconds_after = plans[i].seconds_after + plans[i].seconds;
+	}
 	return n;
 }
 
@@ -389,6 +394,8 @@ int main(int argc, char *argv[])
 	pin(&all, o.cpu, o.fixed != 0);
 	srandom(1);
 	n = plan_all(&o, plans);
+	if (*bench_missing && !o.fixed)
+		fprintf(stderr, "refcost: left out, %s", bench_missing);
 	for (unsigned i = 0; i < n; i++)
 		if (o.fixed) {
 			run_fixed(&plans[i], o.fixed);
@@ -398,6 +405,7 @@ int main(int argc, char *argv[])
 		}
 	if (o.fixed)
 		return 0;
+	run_progress_end();
 	/* Only now, with all CPUs again: nothing else runs while times are taken. */
 	(void)sched_setaffinity(0, sizeof(all), &all);
 	for (unsigned i = 0; i < n && counted; i++)

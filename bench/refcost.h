@@ -22,12 +22,15 @@ struct plan {
 	unsigned rounds, repetitions; /* fresh worlds per round; slices per cell and round */
 	uint64_t packets;             /* per slice */
 	double seconds;               /* to start another round in */
+	double seconds_after;         /* that the cases after this one take, about */
 };
 
 /* One (frames, burst, variant). */
 struct cell {
-	double *ns; /* per packet, one per slice, in the order taken */
+	double *ns;           /* per packet, one per slice, in the order taken */
+	unsigned repetitions; /* slices per round */
 	double median, p25, p75;
+	double low95, high95; /* of the rounds' medians, see statistics.c */
 	double *round_median;
 	double instructions, rmw; /* per packet; NAN = not counted */
 };
@@ -53,17 +56,25 @@ struct world *run_open(const struct variant *v, const struct bench_case *of, uin
 /* Run, and make sure that it was as much as was asked for. */
 void run_packets(const struct variant *v, struct world *w, unsigned burst, uint64_t packets);
 struct result run_timed(const struct plan *p);
+void run_progress_end(void);
 /* Exactly `packets` packets of each cell after a warm-up, without timing; a line for each. */
 void run_fixed(const struct plan *p, uint64_t packets);
 
 /* statistics.c */
 struct above {
 	double ns, low, high; /* above raw-list: of the medians; lowest and highest round */
+	double low95, high95; /* of the rounds' differences */
 	double ratio;         /* to raw-list */
 	double ratio_without_floor;
 	double of_arc; /* ns, as a part of arc's */
 };
 
+/*
+ * The 95 % interval of the median: between which two of n sorted values it lies, whatever their distribution is
+ * (order statistics: how many of n values lie below their median is binomial, with p = 1/2). Rounds are what
+ * is independent of each other: each has fresh memory. Below 6 there is no such interval: NAN.
+ */
+void interval95(const double sorted[], unsigned n, double *ret_low, double *ret_high);
 void result_summarise(struct result *r);
 /* NAN where raw-list, floor or arc did not run. */
 struct above result_above(const struct result *r, unsigned frames, unsigned burst,

@@ -12,10 +12,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 /* Packets: the rings twice around, so every frame in use is touched. */
 #define WARM_UP (2 * RING_SIZE)
-#define ROUNDS_MIN 3u
+/* Fewer have no interval for their median, see statistics.c. */
+#define ROUNDS_MIN 6u
+#define SLOW_SHARE 8u
 
 struct world *run_open(const struct variant *v, const struct bench_case *of, uint32_t frames)
 {
@@ -54,8 +57,10 @@ static double time_slice(const struct variant *v, struct world *w, unsigned burs
 {
 	double begin, end;
 
+	if (v->slow)
+		packets /= SLOW_SHARE;
 	partner_start(v, w, burst);
-	run_packets(v, w, burst, WARM_UP);
+	run_packets(v, w, burst, v->slow ? WARM_UP / SLOW_SHARE : WARM_UP);
 	begin = seconds();
 	run_packets(v, w, burst, packets);
 	end = seconds();
@@ -94,10 +99,12 @@ static void time_round(struct result *r, unsigned f, unsigned round)
 			shuffle(variant_order, p->variants);
 			for (unsigned j = 0; j < p->variants; j++) {
 				unsigned v = variant_order[j];
+				struct cell *c = result_cell(r, f, b, v);
 
-				result_cell(r, f, b, v)->ns[round * p->repetitions + rep] =
-					time_slice(p->variant[v], world[v], p->burst[b],
-						   p->packets);
+				if (rep >= c->repetitions)
+					continue;
+				c->ns[round * c->repetitions + rep] = time_slice(
+					p->variant[v], world[v], p->burst[b], p->packets);
 			}
 		}
 	}
@@ -119,14 +126,39 @@ static struct result new_result(const struct plan *p)
 	unsigned cells = p->frame_counts * p->bursts * p->variants;
 	struct result r = { .plan = *p, .cells = array(cells, sizeof(*r.cells)) };
 
-	for (unsigned i = 0; i < cells; i++)
+	for (unsigned i = 0; i < cells; i++) {
+		bool slow = p->variant[i % p->variants]->slow;
+		unsigned repetitions = slow ? (p->repetitions + SLOW_SHARE - 1) / SLOW_SHARE :
+					      p->repetitions;
+
 		r.cells[i] = (struct cell){
-			.ns = array((size_t)p->rounds * p->repetitions, sizeof(double)),
+			.ns = array((size_t)p->rounds * repetitions, sizeof(double)),
+			.repetitions = repetitions,
 			.round_median = array(p->rounds, sizeof(double)),
 			.instructions = NAN,
 			.rmw = NAN,
 		};
+	}
 	return r;
+}
+
+/* A line on a terminal, over the last one. */
+static void progress(const struct plan *p, unsigned round, double spent)
+{
+	double rounds = round > 0 ? p->seconds / (spent / round) : p->rounds;
+	double left = round > 0 ?
+			      spent / round * (fmin(fmax(rounds, ROUNDS_MIN), p->rounds) - round) :
+			      p->seconds;
+
+	if (isatty(STDERR_FILENO))
+		fprintf(stderr, "\r%-18s round %2u, %3.0f s left of it; then about %3.0f s\033[K",
+			p->of->name, round + 1, fmax(left, 0), p->seconds_after);
+}
+
+void run_progress_end(void)
+{
+	if (isatty(STDERR_FILENO))
+		fputs("\r\033[K", stderr);
 }
 
 /* On a busy machine there are fewer rounds. */
@@ -136,10 +168,11 @@ struct result run_timed(const struct plan *p)
 	double begin = seconds();
 	unsigned round = 0;
 
-	do
+	do {
+		progress(p, round, seconds() - begin);
 		for (unsigned f = 0; f < p->frame_counts; f++)
 			time_round(&r, f, round);
-	while (++round < p->rounds && (round < ROUNDS_MIN || seconds() - begin < p->seconds));
+	} while (++round < p->rounds && (round < ROUNDS_MIN || seconds() - begin < p->seconds));
 	r.plan.rounds = round;
 	result_summarise(&r);
 	return r;

@@ -27,7 +27,11 @@ static void show_object(FILE *out, const struct result *r, unsigned f, unsigned 
 	number(out, "ns_per_packet", c->median, 4);
 	number(out, "ns_p25", c->p25, 4);
 	number(out, "ns_p75", c->p75, 4);
+	number(out, "ns_low95", c->low95, 4);
+	number(out, "ns_high95", c->high95, 4);
 	number(out, "ns_above_raw_list", a.ns, 4);
+	number(out, "ns_above_low95", a.low95, 4);
+	number(out, "ns_above_high95", a.high95, 4);
 	number(out, "ns_above_low", a.low, 4);
 	number(out, "ns_above_high", a.high, 4);
 	number(out, "ratio_to_raw_list", a.ratio, 4);
@@ -35,7 +39,7 @@ static void show_object(FILE *out, const struct result *r, unsigned f, unsigned 
 	number(out, "of_arc", a.of_arc, 4);
 	number(out, "rmw_per_packet", c->rmw, 5);
 	number(out, "instructions_per_packet", c->instructions, 3);
-	fprintf(out, ", \"samples\": %u}", p->rounds * p->repetitions);
+	fprintf(out, ", \"samples\": %u, \"rounds\": %u}", p->rounds * c->repetitions, p->rounds);
 }
 
 static void show_objects(FILE *out, const struct result *r, const char **before)
@@ -78,11 +82,11 @@ static void show_line(const struct result *r, unsigned f, unsigned b, unsigned v
 
 	printf("%7u %6u  %-15s", p->frames[f], p->burst[b], p->variant[v]->name);
 	cell_text(7, 2, c->median);
-	cell_text(6, 2, c->p25);
-	cell_text(6, 2, c->p75);
+	cell_text(7, 2, c->low95);
+	cell_text(7, 2, c->high95);
 	cell_text(8, 2, a.ns);
-	cell_text(7, 2, a.low);
-	cell_text(7, 2, a.high);
+	cell_text(7, 2, a.low95);
+	cell_text(7, 2, a.high95);
 	cell_text(6, 2, a.ratio);
 	cell_text(6, 2, a.ratio_without_floor);
 	cell_text(6, 2, a.of_arc);
@@ -97,12 +101,12 @@ void show_table(const struct result *r)
 
 	printf("%s: %s.\n"
 	       "Nanoseconds, instructions and executed read-modify-writes per packet, %u thread%s.\n"
-	       "above: of the medians, above raw-list; then the lowest and the highest of %u rounds.\n"
+	       "low, high: 95 %% interval of the median of %u rounds. above: of the medians, above raw-list.\n"
 	       "ratio: to raw-list; then with the kernel's side (floor) taken off both.\n"
 	       "of arc: what is above raw-list, as a part of what arc is above it.\n\n",
 	       p->of->name, p->of->what, p->of->threads, p->of->threads == 1 ? "" : "s", p->rounds);
-	printf("%7s %6s  %-15s %7s %6s %6s %8s %7s %7s %6s %6s %6s %8s %8s\n", "frames", "burst",
-	       "variant", "ns", "p25", "p75", "above", "low", "high", "ratio", "-floor", "of arc",
+	printf("%7s %6s  %-15s %7s %7s %7s %8s %7s %7s %6s %6s %6s %8s %8s\n", "frames", "burst",
+	       "variant", "ns", "low", "high", "above", "low", "high", "ratio", "-floor", "of arc",
 	       "instr", "RMW");
 	for (unsigned f = 0; f < p->frame_counts; f++)
 		for (unsigned b = 0; b < p->bursts; b++) {

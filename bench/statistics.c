@@ -21,17 +21,45 @@ static double quantile(const double sorted[], unsigned n, double q)
 	return i + 1 < n ? sorted[i] + (at - i) * (sorted[i + 1] - sorted[i]) : sorted[n - 1];
 }
 
+void interval95(const double sorted[], unsigned n, double *ret_low, double *ret_high)
+{
+	double term = pow(0.5, n), below = term; /* P(k values below the median), and up to k */
+	unsigned k = 0;
+
+	*ret_low = *ret_high = NAN;
+	while (below <= 0.025) {
+		k++;
+		term *= (double)(n - k + 1) / k;
+		below += term;
+	}
+	if (k > 0) {
+		*ret_low = sorted[k - 1];
+		*ret_high = sorted[n - k];
+	}
+}
+
+static void sort(double values[], unsigned n)
+{
+	qsort(values, n, sizeof(*values), compare);
+}
+
 static void summarise(const struct plan *p, struct cell *c)
 {
-	unsigned n = p->rounds * p->repetitions;
+	unsigned n = p->rounds * c->repetitions;
+	double *sorted = malloc(p->rounds * sizeof(*sorted));
 
+	if (!sorted)
+		bench_die("no memory");
 	for (unsigned i = 0; i < p->rounds; i++) {
-		double *round = c->ns + i * p->repetitions;
+		double *round = c->ns + i * c->repetitions;
 
-		qsort(round, p->repetitions, sizeof(*round), compare);
-		c->round_median[i] = quantile(round, p->repetitions, 0.5);
+		sort(round, c->repetitions);
+		sorted[i] = c->round_median[i] = quantile(round, c->repetitions, 0.5);
 	}
-	qsort(c->ns, n, sizeof(*c->ns), compare);
+	sort(sorted, p->rounds);
+	interval95(sorted, p->rounds, &c->low95, &c->high95);
+	free(sorted);
+	sort(c->ns, n);
 	c->median = quantile(c->ns, n, 0.5);
 	c->p25 = quantile(c->ns, n, 0.25);
 	c->p75 = quantile(c->ns, n, 0.75);
@@ -60,19 +88,22 @@ struct above result_above(const struct result *r, unsigned frames, unsigned burs
 	const struct cell *base = find(r, frames, burst, BASELINE),
 			  *floor = find(r, frames, burst, FLOOR),
 			  *arc = find(r, frames, burst, COUNTED);
-	struct above a = { NAN, NAN, NAN, NAN, NAN, NAN };
+	struct above a = { NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN };
+	double *difference;
 
 	if (!base)
 		return a;
 	a.ns = c->median - base->median;
-	a.low = INFINITY;
-	a.high = -INFINITY;
-	for (unsigned i = 0; i < r->plan.rounds; i++) {
-		double d = c->round_median[i] - base->round_median[i];
-
-		a.low = d < a.low ? d : a.low;
-		a.high = d > a.high ? d : a.high;
-	}
+	difference = malloc(r->plan.rounds * sizeof(*difference));
+	if (!difference)
+		bench_die("no memory");
+	for (unsigned i = 0; i < r->plan.rounds; i++)
+		difference[i] = c->round_median[i] - base->round_median[i];
+	sort(difference, r->plan.rounds);
+	a.low = difference[0];
+	a.high = difference[r->plan.rounds - 1];
+	interval95(difference, r->plan.rounds, &a.low95, &a.high95);
+	free(difference);
 	a.ratio = c->median / base->median;
 	if (floor)
 		a.ratio_without_floor =

@@ -56,4 +56,18 @@ bench_serve_fn bench_handover_raw_serve, bench_handover_arc_serve, bench_handove
 bench_run_fn bench_pipeline_raw_list_run, bench_pipeline_arc_run, bench_pipeline_sxsk_run;
 bench_serve_fn bench_pipeline_sxsk_serve;
 
+/* mbuf.c, mbuf_handover.c: DPDK, where it is installed */
+bench_open_fn bench_mbuf_open, bench_handover_mbuf_open;
+bench_close_fn bench_mbuf_close, bench_handover_mbuf_close;
+bench_run_fn bench_mbuf_run, bench_send_mbuf_run, bench_make_mbuf_run, bench_share_mbuf_run,
+	bench_rewrite_mbuf_run, bench_flood_mbuf_run, bench_handover_mbuf_run;
+bench_serve_fn bench_handover_mbuf_serve;
+
+/* avbuffer.c: FFmpeg, where it is installed */
+bench_open_fn bench_avbuffer_open;
+bench_close_fn bench_avbuffer_close;
+bench_run_fn bench_avbuffer_run, bench_send_avbuffer_run, bench_make_avbuffer_run,
+	bench_share_avbuffer_run, bench_rewrite_avbuffer_run, bench_handover_avbuffer_run;
+bench_serve_fn bench_handover_avbuffer_serve;
+
 #endif
