@@ -86,7 +86,7 @@ struct bench_case {
 
 extern const struct bench_case bench_cases[]; /* likewise */
 
-/* Variants that were left out for want of a library, a line for each. */
+/* Variants that were left out for want of a library, a sentence for each. */
 extern const char bench_missing[];
 
 /* The FILL ring is kept at the level that the library keeps, in every variant: how many frames are

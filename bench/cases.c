@@ -14,7 +14,7 @@
 	{                                                                                          \
 		.name = "mbuf"                                                                     \
 	}
-#define DPDK_MISSING "mbuf: DPDK is not installed (Debian: libdpdk-dev)\n"
+#define DPDK_MISSING "mbuf: DPDK is not installed (Debian: libdpdk-dev). "
 #endif
 #ifdef BENCH_AVUTIL
 #define AVBUFFER(run, serve)                                                                       \
@@ -27,7 +27,7 @@
 	{                                                                                          \
 		.name = "avbuffer"                                                                 \
 	}
-#define AVUTIL_MISSING "avbuffer: FFmpeg's libavutil is not installed (Debian: libavutil-dev)\n"
+#define AVUTIL_MISSING "avbuffer: FFmpeg's libavutil is not installed (Debian: libavutil-dev). "
 #endif
 
 const char bench_missing[] = "" DPDK_MISSING AVUTIL_MISSING;

@@ -119,23 +119,55 @@ static unsigned read_counts(struct result *r, int fd)
 	return stored;
 }
 
-bool count_executed(struct result *r)
-{
-	const struct plan *p = &r->plan;
-	struct arguments a = { .self = "" };
-	unsigned stored = 0;
-	int fd, status = 1;
-	pid_t pid = prepare(&a, p) ? start(&a, &fd) : -1;
+/* One run of the script, for one case. */
+struct counting {
+	struct result *result;
+	int fd;
+	pid_t pid;
+};
 
-	if (pid > 0) {
-		stored = read_counts(r, fd);
-		while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-			;
+static struct counting begin(struct result *r)
+{
+	struct arguments a = { .self = "" };
+	struct counting c = { .result = r };
+
+	c.pid = prepare(&a, &r->plan) ? start(&a, &c.fd) : -1;
+	return c;
+}
+
+static bool finish(struct counting *c)
+{
+	const struct plan *p = &c->result->plan;
+	unsigned stored;
+	int status = 1;
+
+	if (c->pid < 0)
+		return false;
+	stored = read_counts(c->result, c->fd);
+	while (waitpid(c->pid, &status, 0) < 0 && errno == EINTR)
+		;
+	return status == 0 && stored >= p->frame_counts * p->bursts * p->variants;
+}
+
+bool count_executed(struct result results[], unsigned n)
+{
+	bool counted = true;
+
+	for (unsigned i = 0; i < n && counted; i += 2) {
+		struct counting one = begin(&results[i]), other = { .pid = -1 };
+
+		if (isatty(STDERR_FILENO))
+			fprintf(stderr, "\rcounting %u of %u\033[K", i + 1, n);
+		if (i + 1 < n)
+			other = begin(&results[i + 1]);
+		counted = finish(&one);
+		if (i + 1 < n)
+			counted = finish(&other) && counted;
 	}
-	if (status == 0 && stored >= p->frame_counts * p->bursts * p->variants)
-		return true;
-	fputs("refcost: instructions and read-modify-writes were not counted: that needs python3, valgrind "
-	      "and objdump (Debian: python3 valgrind binutils)\n",
-	      stderr);
-	return false;
+	run_progress_end();
+	if (!counted)
+		fputs("refcost: instructions and read-modify-writes were not counted: that needs python3, valgrind "
+		      "and objdump (Debian: python3 valgrind binutils)\n",
+		      stderr);
+	return counted;
 }

@@ -81,7 +81,7 @@ struct above result_above(const struct result *r, unsigned frames, unsigned burs
 			  unsigned variant);
 
 /* count.c: false, with a line on stderr, when something is missing. */
-bool count_executed(struct result *r);
+bool count_executed(struct result results[], unsigned n);
 
 /* show.c */
 void show_json(FILE *out, const struct result results[], unsigned n);

@@ -80,10 +80,24 @@ static void shuffle(unsigned order[], unsigned n)
 	}
 }
 
-/* One pool size, one round: every burst of every variant, `repetitions` times. */
+/* The first round says how many repetitions there is time for. */
+static void set_repetitions(struct result *r, unsigned repetitions)
+{
+	const struct plan *p = &r->plan;
+
+	r->plan.repetitions = repetitions;
+	for (unsigned i = 0; i < p->frame_counts * p->bursts * p->variants; i++)
+		r->cells[i].repetitions = p->variant[i % p->variants]->slow ?
+						  (repetitions + SLOW_SHARE - 1) / SLOW_SHARE :
+						  repetitions;
+}
+
+/* One pool size, one round: every burst of every variant, `repetitions` times; or, the very first time, as
+ * many times as fit into the round's share of the time. */
 static void time_round(struct result *r, unsigned f, unsigned round)
 {
 	const struct plan *p = &r->plan;
+	const double until = seconds() + p->seconds / ROUNDS_MIN / p->frame_counts;
 	unsigned burst_order[LIST_MAX], variant_order[LIST_MAX];
 	struct world *world[LIST_MAX];
 
@@ -92,6 +106,10 @@ static void time_round(struct result *r, unsigned f, unsigned round)
 		world[variant_order[i]] =
 			run_open(p->variant[variant_order[i]], p->of, p->frames[f]);
 	for (unsigned rep = 0; rep < p->repetitions; rep++) {
+		if (round == 0 && f == 0 && rep > 0 && seconds() > until)
+			set_repetitions(r, rep);
+		if (rep >= p->repetitions)
+			break;
 		shuffle(burst_order, p->bursts);
 		for (unsigned i = 0; i < p->bursts; i++) {
 			unsigned b = burst_order[i];
@@ -127,18 +145,14 @@ static struct result new_result(const struct plan *p)
 	struct result r = { .plan = *p, .cells = array(cells, sizeof(*r.cells)) };
 
 	for (unsigned i = 0; i < cells; i++) {
-		bool slow = p->variant[i % p->variants]->slow;
-		unsigned repetitions = slow ? (p->repetitions + SLOW_SHARE - 1) / SLOW_SHARE :
-					      p->repetitions;
-
 		r.cells[i] = (struct cell){
-			.ns = array((size_t)p->rounds * repetitions, sizeof(double)),
-			.repetitions = repetitions,
+			.ns = array((size_t)p->rounds * p->repetitions, sizeof(double)),
 			.round_median = array(p->rounds, sizeof(double)),
 			.instructions = NAN,
 			.rmw = NAN,
 		};
 	}
+	set_repetitions(&r, p->repetitions);
 	return r;
 }
 

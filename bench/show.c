@@ -152,6 +152,6 @@ void show_about(void)
 	machine(name, sizeof(name));
 	uname(&u);
 	printf("{\"machine\": \"%s\", \"arch\": \"%s\", \"kernel\": \"%s\", \"compiler\": \"%s\", "
-	       "\"optimized\": %s, \"flags\": \"%s\"}\n",
-	       name, u.machine, u.release, compiler, optimized, BENCH_FLAGS);
+	       "\"optimized\": %s, \"flags\": \"%s\", \"missing\": \"%s\"}\n",
+	       name, u.machine, u.release, compiler, optimized, BENCH_FLAGS, bench_missing);
 }
