@@ -198,9 +198,6 @@ static int xsk_kick_rx(struct sxsk_priv_socket *s)
 
 static void xsk_close(struct sxsk_priv_socket *s)
 {
-	/* Told while the socket is there: later, only a thread in its namespace could find out. */
-	if (s->fd >= 0 && xsk_kick_rx(s) == -ENXIO)
-		s->q->device.gone = true;
 	/* Rings first: a mapping would keep the closed socket bound to its queue. */
 	for (unsigned i = 0; i < (s->q->sockets > 0 ? 2u : 4u); i++) {
 		struct ring_map *map = ring_map_of(s, i);
@@ -740,8 +737,6 @@ static bool xsk_gone(const struct sxsk_priv_device_id *id)
 {
 	char name[IF_NAMESIZE];
 
-	if (id->gone)
-		return true;
 	/* Only the interface's own namespace can tell. An interface that left it was unregistered
 	 * there, which took its sockets off it. */
 	if (!id->netns || id->netns != network_namespace())

@@ -147,7 +147,6 @@ struct sxsk_priv_device_id {
 	uint32_t ifindex; /* 0 for mem: */
 	uint32_t queue;
 	uint64_t netns; /* inode of the network namespace; for mem: the cable's serial number */
-	bool gone;      /* it was when the socket was closed */
 	char name[64];
 };
 

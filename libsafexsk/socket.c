@@ -669,7 +669,8 @@ static void tear_down(struct sxsk_priv_socket *s, bool bound)
 	pthread_mutex_lock(&pool->lock); /* nobody shares our registration while it goes */
 	store_relaxed(&s->state, SOCKET_CLOSING);
 	sxsk_priv_remember_fd(s->slot, -1);
-	/* While the socket can tell: later there may be another interface with the same index. */
+	/* While the socket can tell: later there may be another interface with the same index, or no thread
+	 * in the interface's namespace. One that never was bound says the same of itself. */
 	gone = bound && s->device->kick_rx(s) == -ENXIO;
 	pthread_mutex_lock(&sxsk_priv_registry.lock);
 	q->gone |= gone;
