@@ -82,6 +82,7 @@ struct bench_case {
 	const uint32_t *full_frames; /* with --full, if not as the others; ends with 0 */
 	unsigned burst_min;          /* of those that others have */
 	bool one_cell;               /* with --full, too */
+	bool only_full;              /* not without --full, unless asked for by --case */
 };
 
 extern const struct bench_case bench_cases[]; /* likewise */

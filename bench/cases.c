@@ -185,28 +185,28 @@ static const struct variant multi_buffer[] = {
 
 static const uint32_t pool_sizes[] = { 1024, 4096, 16384, 65536, 262144, 1048576, 0 };
 
-#define FAN_OUT(k, bytes)                                                                          \
+#define FAN_OUT(k, bytes, ...)                                                                     \
 	{                                                                                          \
 		.name = "fan-out-" #k "x" #bytes,                                                  \
 		.what = "receive " #bytes "-byte packets, give each to " #k                        \
 			" readers, who free it",                                                   \
 		.threads = 1, .work = WORK_READ, .variants = fan_out, .readers = k, .size = bytes, \
-		SHORT, ONE_CELL                                                                    \
+		SHORT, ONE_CELL, __VA_ARGS__                                                       \
 	}
-#define FLOOD(k, bytes)                                                                            \
+#define FLOOD(k, bytes, ...)                                                                       \
 	{                                                                                          \
 		.name = "flood-" #k "x" #bytes,                                                    \
 		.what = "receive " #bytes "-byte packets, send each to " #k " sockets, reap",      \
 		.threads = 1, .work = WORK_FLOOD, .variants = flood, .ports = k, .size = bytes,    \
-		SHORT, ONE_CELL                                                                    \
+		SHORT, ONE_CELL, __VA_ARGS__                                                       \
 	}
-#define REWRITE(bytes)                                                                             \
+#define REWRITE(bytes, ...)                                                                        \
 	{                                                                                          \
 		.name = "rewrite-" #bytes,                                                         \
 		.what = "receive " #bytes                                                          \
 			"-byte packets, rewrite the header while another reads, free both",        \
 		.threads = 1, .work = WORK_REWRITE, .variants = rewrite, .size = bytes, SHORT,     \
-		ONE_CELL                                                                           \
+		ONE_CELL, __VA_ARGS__                                                              \
 	}
 
 const struct bench_case bench_cases[] = {
@@ -218,25 +218,25 @@ const struct bench_case bench_cases[] = {
 	  receive_transmit, ONE_CELL },
 	{ "allocate-transmit", "allocate, write MACs, send, reap", 1, WORK_WRITE, allocate_transmit,
 	  ONE_CELL },
-	FAN_OUT(2, 64),
-	FAN_OUT(2, 512),
-	FAN_OUT(2, 1514),
-	FAN_OUT(4, 64),
-	FAN_OUT(4, 512),
-	FAN_OUT(4, 1514),
-	REWRITE(64),
-	REWRITE(512),
-	REWRITE(1514),
-	FLOOD(2, 64),
-	FLOOD(4, 64),
-	FLOOD(4, 1514),
+	FAN_OUT(2, 64, .only_full = false),
+	FAN_OUT(2, 512, .only_full = true),
+	FAN_OUT(2, 1514, .only_full = true),
+	FAN_OUT(4, 64, .only_full = true),
+	FAN_OUT(4, 512, .only_full = true),
+	FAN_OUT(4, 1514, .only_full = false),
+	REWRITE(64, .only_full = false),
+	REWRITE(512, .only_full = true),
+	REWRITE(1514, .only_full = true),
+	FLOOD(2, 64, .only_full = false),
+	FLOOD(4, 64, .only_full = true),
+	FLOOD(4, 1514, .only_full = false),
 	{ "pipeline",
 	  "receive in one thread, swap MACs in another, send back and reap in the first", 2,
 	  WORK_SEND, pipeline, ONE_CELL },
 	{ "multi-buffer", "receive-free of packets of four frames; per frame", 1, WORK_SWAP,
 	  multi_buffer, .fragments = 4, .size = 1500, .burst_min = 32, ONE_CELL },
 	{ "pool-size", "receive-free, 512 frames in FILL however large the pool is", 1, WORK_SWAP,
-	  receive_free, .in_flight = 512, .full_frames = pool_sizes, ONE_CELL },
+	  receive_free, .in_flight = 512, .full_frames = pool_sizes, .only_full = true, ONE_CELL },
 	{ "hardened", "receive-free with each level of hardening", 1, WORK_SWAP, hardened, ONE_CELL,
 	  .repetitions = 4, .packets = 1 << 10, .one_cell = true },
 	{ .name = NULL },

@@ -27,10 +27,10 @@ struct plan {
 
 /* One (frames, burst, variant). */
 struct cell {
-	double *ns;           /* per packet, one per slice, in the order taken */
-	unsigned repetitions; /* slices per round */
-	double median, p25, p75;
-	double low95, high95; /* of the rounds' medians, see statistics.c */
+	double *ns;                   /* per packet, one per slice, in the order taken */
+	unsigned repetitions;         /* slices per round */
+	double p25, p75;              /* of all slices */
+	double median, low95, high95; /* of the rounds' medians */
 	double *round_median;
 	double instructions, rmw; /* per packet; NAN = not counted */
 };
@@ -62,8 +62,9 @@ void run_fixed(const struct plan *p, uint64_t packets);
 
 /* statistics.c */
 struct above {
-	double ns, low, high; /* above raw-list: of the medians; lowest and highest round */
-	double low95, high95; /* of the rounds' differences */
+	double ns, low,
+		high; /* above raw-list: median of the rounds' differences; lowest, highest */
+	double low95, high95; /* its interval */
 	double ratio;         /* to raw-list */
 	double ratio_without_floor;
 	double of_arc; /* ns, as a part of arc's */

@@ -101,7 +101,7 @@ void show_table(const struct result *r)
 
 	printf("%s: %s.\n"
 	       "Nanoseconds, instructions and executed read-modify-writes per packet, %u thread%s.\n"
-	       "low, high: 95 %% interval of the median of %u rounds. above: of the medians, above raw-list.\n"
+	       "Medians of %u rounds, with their 95 %% intervals. above: raw-list, in the same round.\n"
 	       "ratio: to raw-list; then with the kernel's side (floor) taken off both.\n"
 	       "of arc: what is above raw-list, as a part of what arc is above it.\n\n",
 	       p->of->name, p->of->what, p->of->threads, p->of->threads == 1 ? "" : "s", p->rounds);

@@ -57,10 +57,10 @@ static void summarise(const struct plan *p, struct cell *c)
 		sorted[i] = c->round_median[i] = quantile(round, c->repetitions, 0.5);
 	}
 	sort(sorted, p->rounds);
+	c->median = quantile(sorted, p->rounds, 0.5);
 	interval95(sorted, p->rounds, &c->low95, &c->high95);
 	free(sorted);
 	sort(c->ns, n);
-	c->median = quantile(c->ns, n, 0.5);
 	c->p25 = quantile(c->ns, n, 0.25);
 	c->p75 = quantile(c->ns, n, 0.75);
 }
@@ -93,13 +93,13 @@ struct above result_above(const struct result *r, unsigned frames, unsigned burs
 
 	if (!base)
 		return a;
-	a.ns = c->median - base->median;
 	difference = malloc(r->plan.rounds * sizeof(*difference));
 	if (!difference)
 		bench_die("no memory");
 	for (unsigned i = 0; i < r->plan.rounds; i++)
 		difference[i] = c->round_median[i] - base->round_median[i];
 	sort(difference, r->plan.rounds);
+	a.ns = quantile(difference, r->plan.rounds, 0.5);
 	a.low = difference[0];
 	a.high = difference[r->plan.rounds - 1];
 	interval95(difference, r->plan.rounds, &a.low95, &a.high95);
