@@ -146,7 +146,7 @@ int sxsk_priv_occupied(uint32_t id, const char *ifname, const char *name)
 
 	if (fd >= 0)
 		close(fd);
-	if (fd == -ENOENT || strcmp(info.name, name) == 0) {
+	if (fd != -EPERM && (!info.id || strcmp(info.name, name) == 0)) {
 		sxsk_priv_fail(
 			EBUSY,
 			"another process has its XDP program \"%s\" on %s (id %u, see `bpftool "

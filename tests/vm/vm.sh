@@ -37,7 +37,7 @@ vm_guest()
 	rm -rf "$vm_tree" "$vm_tree".*
 	mkdir -p "$vm_tree/bin" "$vm_tree/lib" && cp /bin/busybox "$vm_tree/bin/" &&
 		cp "$vm_dir/guest" "$vm_tree/init" && : >"$vm_tree/commands" &&
-		vm_add /bin/sh "$(command -v ip)"
+		vm_add /bin/sh "$(command -v ip)" "$(command -v nsenter)"
 }
 
 # vm_add PROGRAM...: to /bin; the libraries to /lib, wherever they are here, but for the loader.
