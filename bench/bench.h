@@ -52,6 +52,7 @@ struct variant {
 	bench_close_fn *close;
 	bench_serve_fn *serve; /* NULL: there is no second thread */
 	bool slow; /* microseconds per packet: gets an eighth of the slices and packets */
+	bool peer; /* another project's: not without --full, unless asked for by --variant */
 };
 
 /* How check.c finds out that the work is done. */

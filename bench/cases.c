@@ -6,7 +6,7 @@
 #ifdef BENCH_DPDK
 #define MBUF(open, run, close, serve)                                                              \
 	{                                                                                          \
-		"mbuf", open, run, close, serve                                                    \
+		"mbuf", open, run, close, serve, .peer = true                                      \
 	}
 #define DPDK_MISSING
 #else
@@ -19,7 +19,8 @@
 #ifdef BENCH_AVUTIL
 #define AVBUFFER(run, serve)                                                                       \
 	{                                                                                          \
-		"avbuffer", bench_avbuffer_open, run, bench_avbuffer_close, serve, .slow = true    \
+		"avbuffer", bench_avbuffer_open, run, bench_avbuffer_close, serve, .slow = true,   \
+										   .peer = true    \
 	}
 #define AVUTIL_MISSING
 #else
@@ -217,24 +218,25 @@ const struct bench_case bench_cases[] = {
 	{ "receive-transmit", "receive, swap MACs, send back, reap, refill", 1, WORK_SEND,
 	  receive_transmit, ONE_CELL },
 	{ "allocate-transmit", "allocate, write MACs, send, reap", 1, WORK_WRITE, allocate_transmit,
-	  ONE_CELL },
-	FAN_OUT(2, 64, .only_full = false),
+	  .only_full = true, ONE_CELL },
+	FAN_OUT(2, 64, .only_full = true),
 	FAN_OUT(2, 512, .only_full = true),
 	FAN_OUT(2, 1514, .only_full = true),
 	FAN_OUT(4, 64, .only_full = true),
 	FAN_OUT(4, 512, .only_full = true),
-	FAN_OUT(4, 1514, .only_full = false),
-	REWRITE(64, .only_full = false),
+	FAN_OUT(4, 1514, .only_full = true),
+	REWRITE(64, .only_full = true),
 	REWRITE(512, .only_full = true),
 	REWRITE(1514, .only_full = true),
-	FLOOD(2, 64, .only_full = false),
+	FLOOD(2, 64, .only_full = true),
 	FLOOD(4, 64, .only_full = true),
-	FLOOD(4, 1514, .only_full = false),
+	FLOOD(4, 1514, .only_full = true),
 	{ "pipeline",
 	  "receive in one thread, swap MACs in another, send back and reap in the first", 2,
-	  WORK_SEND, pipeline, ONE_CELL },
+	  WORK_SEND, pipeline, .only_full = true, ONE_CELL },
 	{ "multi-buffer", "receive-free of packets of four frames; per frame", 1, WORK_SWAP,
-	  multi_buffer, .fragments = 4, .size = 1500, .burst_min = 32, ONE_CELL },
+	  multi_buffer, .fragments = 4, .size = 1500, .burst_min = 32, .only_full = true,
+	  ONE_CELL },
 	{ "pool-size", "receive-free, 512 frames in FILL however large the pool is", 1, WORK_SWAP,
 	  receive_free, .in_flight = 512, .full_frames = pool_sizes, .only_full = true, ONE_CELL },
 	{ "hardened", "receive-free with each level of hardening", 1, WORK_SWAP, hardened, ONE_CELL,

@@ -255,12 +255,12 @@ static struct options parse(int argc, char *argv[])
 	return o;
 }
 
-static bool wanted(const struct options *o, const char *variant)
+static bool wanted(const struct options *o, const struct variant *v)
 {
 	for (unsigned i = 0; i < o->variant_count; i++)
-		if (strcmp(o->variants[i], variant) == 0)
+		if (strcmp(o->variants[i], v->name) == 0)
 			return true;
-	return o->variant_count == 0;
+	return o->variant_count == 0 && (o->full || !v->peer);
 }
 
 static void one_cell(struct plan *p, const struct options *o, const struct bench_case *c)
@@ -308,7 +308,7 @@ static struct plan plan_case(const struct options *o, const struct bench_case *c
 	if (c->packets && c->packets < p.packets)
 		p.packets = c->packets;
 	for (const struct variant *v = c->variants; v->name; v++)
-		if (v->open && wanted(o, v->name))
+		if (v->open && wanted(o, v))
 			p.variant[p.variants++] = v;
 	return p;
 }

@@ -178,11 +178,9 @@ uint32_t sxsk_priv_frames_receive(struct sxsk_priv_socket *s, uint32_t at, uint3
 	 * take the line from there. */
 	if (unlikely(!r->ahead))
 		return receive_shift(r, d, n, bufs, ret_bytes, 0);
-	if (n <= 32)
+	if (n <= 64)
 		return receive_shift(r, d, n, bufs, ret_bytes, 1);
-	if (n < 128)
-		return receive_shift(r, d, n, bufs, ret_bytes, 2);
-	return receive_shift(r, d, n, bufs, ret_bytes, 4);
+	return receive_shift(r, d, n, bufs, ret_bytes, 2);
 }
 
 void sxsk_priv_frames_receive_rest(struct sxsk_priv_socket *s, uint32_t at, uint32_t n,

@@ -93,7 +93,8 @@ ALWAYS_INLINE bool receive_ordinary(const struct sxsk_priv_rx_run *c,
  * the second cache: a core waits for a dozen lines or so at a time, so the reader's own loads, of which it
  * runs as many ahead, should find work left. With all lines of a long burst asked for here, this loop waits,
  * and the reader's does not. Above raw-list at bursts of 32, 64 and 256: every packet's 1.3, 1.9, 2.7 ns,
- * every other's 1.6, 1.5, 1.6, every fourth's 2.0, 1.6, 1.3, none 2.7, 2.3, 1.9 (Sapphire Rapids, gcc). */
+ * every other's 1.6, 1.5, 1.6, none 2.7, 2.3, 1.9; on a core whose other hyperthread is busy 1.7, 1.9, 3.0,
+ * then 3.6, 3.1, 2.9, then 4.6, 4.2, 3.9 (Sapphire Rapids, gcc). */
 #define PREFETCH(i) (every > 0 && (i) % every == every - 1)
 
 #define RECEIVE(i)                                                                                 \
