@@ -42,7 +42,7 @@ int sxsk_buf_copy(struct sxsk_pool *to, struct sxsk_buf b, struct sxsk_buf *ret_
 					 b.offset :
 					 pool->chunk - b.length);
 	copy.length = b.length;
-	copy.flags = b.flags;
+	copy.flags = (uint16_t)(b.flags & ~SXSK_BUF_RX_METADATA); /* lies before the original */
 	memcpy(sxsk_buf_data_mut(copy), from, b.length);
 	if (copy.flags & SXSK_BUF_TX_METADATA)
 		sxsk_priv_tx_request_copy(b, copy);

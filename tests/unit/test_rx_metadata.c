@@ -176,6 +176,28 @@ Test(rx_metadata, is_that_of_this_packet_only)
 	sxsk_pool_unref(far);
 }
 
+/* What lies before a copy's data is some other packet's. */
+Test(rx_metadata, is_not_a_copys)
+{
+	struct sxsk_pool *pool = new_pool(256), *far = new_pool(256);
+	struct sxsk_socket *to = open_socket(pool, "v0", 0, wanting(ALL));
+	struct sxsk_socket *from = open_socket(far, "v1", 0, steered(SXSK_ATTACH_AUTO));
+	struct sxsk_rx_metadata m;
+	struct sxsk_buf b, copy;
+
+	send_udp(from, far, 7, 0);
+	b = receive(to);
+	cr_assert_eq(sxsk_buf_copy(pool, b, &copy), 0);
+	cr_expect(metadata_of(b).valid);
+	refused_with(sxsk_buf_rx_metadata(copy, &m), -ENODATA, "nothing came");
+	sxsk_buf_unref(&b);
+	sxsk_buf_unref(&copy);
+	sxsk_socket_close(to);
+	sxsk_socket_close(from);
+	sxsk_pool_unref(pool);
+	sxsk_pool_unref(far);
+}
+
 /* In packets of several Bufs it is the first one's. */
 Test(rx_metadata, is_the_first_bufs)
 {

@@ -117,7 +117,7 @@ struct sxsk_rx_metadata {
 
 /** What the device knew of the packet, of which this is the first Buf: for sockets that were opened with
  * SXSK_METADATA_RX_*. It lies before the data as they were received, until something is written there
- * (sxsk_buf_push).
+ * (sxsk_buf_push); a copy has none.
  *
  * Returns:   0 and *ret_metadata, of which `valid` says what is there; or -errno
  * Errors:    -ENODATA (nothing came with the packet), -EINVAL (null handle); misuse as sxsk_buf_data()
