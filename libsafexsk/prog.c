@@ -19,6 +19,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/filter.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -39,15 +40,27 @@ static struct {
 } programs;
 
 static __thread bool fork_locked; /* this thread forks, and holds the lock */
+static sigset_t lock_mask;        /* under the lock: the signal mask of who holds it */
 
+/* Signals wait meanwhile: the kernel's verifier gives up (EAGAIN) when one is pending, and libbpf, which
+ * tries five times, takes that for a feature that is missing when it is probing, for good: programs
+ * without names, say. */
 static void lock(void)
 {
+	sigset_t all, mask;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &mask);
 	pthread_mutex_lock(&sxsk_priv_registry.lock);
+	lock_mask = mask;
 }
 
 static void unlock(void)
 {
+	const sigset_t mask = lock_mask;
+
 	pthread_mutex_unlock(&sxsk_priv_registry.lock);
+	pthread_sigmask(SIG_SETMASK, &mask, NULL);
 }
 
 static void close_fd(int fd)
@@ -78,7 +91,7 @@ static void before_fork(void)
 static void after_fork_in_parent(void)
 {
 	if (fork_locked)
-		unlock();
+		pthread_mutex_unlock(&sxsk_priv_registry.lock);
 }
 
 static void forget_all(void)

@@ -275,6 +275,9 @@ MUTATIONS = [
     ("another way to attach is as good", "prog.c",
      "if (w->attach != SXSK_ATTACH_AUTO && w->attach != prog->attach)", "if (false)",
      "xsk_open one_interface_one_way_to_attach"),
+    ("a signal ends the verifier's work", "prog.c",
+     "pthread_sigmask(SIG_SETMASK, &all, &mask);", "pthread_sigmask(SIG_SETMASK, NULL, &mask);",
+     "xsk_changes everything_else_goes_on_under_signals"),
 
     # ---- waiting ----
     ("the hungry do not say so", "wait.c",
