@@ -40,26 +40,36 @@ static struct {
 } programs;
 
 static __thread bool fork_locked; /* this thread forks, and holds the lock */
-static sigset_t lock_mask;        /* under the lock: the signal mask of who holds it */
+static sigset_t lock_mask;        /* of who holds the lock by lock_to_load() */
+
+static void lock(void)
+{
+	pthread_mutex_lock(&sxsk_priv_registry.lock);
+}
+
+static void unlock(void)
+{
+	pthread_mutex_unlock(&sxsk_priv_registry.lock);
+}
 
 /* Signals wait meanwhile: the kernel's verifier gives up (EAGAIN) when one is pending, and libbpf, which
  * tries five times, takes that for a feature that is missing when it is probing, for good: programs
  * without names, say. */
-static void lock(void)
+static void lock_to_load(void)
 {
 	sigset_t all, mask;
 
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &mask);
-	pthread_mutex_lock(&sxsk_priv_registry.lock);
+	lock();
 	lock_mask = mask;
 }
 
-static void unlock(void)
+static void unlock_loaded(void)
 {
 	const sigset_t mask = lock_mask;
 
-	pthread_mutex_unlock(&sxsk_priv_registry.lock);
+	unlock();
 	pthread_sigmask(SIG_SETMASK, &mask, NULL);
 }
 
@@ -91,7 +101,7 @@ static void before_fork(void)
 static void after_fork_in_parent(void)
 {
 	if (fork_locked)
-		pthread_mutex_unlock(&sxsk_priv_registry.lock);
+		unlock();
 }
 
 static void forget_all(void)
@@ -266,7 +276,7 @@ int sxsk_prog_create(struct sxsk_prog **ret_prog, const struct sxsk_prog_opts *o
 		err = sxsk_priv_registry_init();
 	if (err)
 		return err;
-	lock();
+	lock_to_load();
 	programs_init();
 	err = o.object ? program_from_object(&prog, &o) : program_create(&prog, NULL, 0);
 	if (!err) {
@@ -274,7 +284,7 @@ int sxsk_prog_create(struct sxsk_prog **ret_prog, const struct sxsk_prog_opts *o
 		prog->cookie = ++programs.last_cookie;
 		*ret_prog = (struct sxsk_prog *)(uintptr_t)prog->cookie;
 	}
-	unlock();
+	unlock_loaded();
 	return err;
 }
 
@@ -360,7 +370,7 @@ static int steer_by(struct sxsk_prog *cookie, sxsk_priv_generate_fn *generate, v
 	bool inherited;
 	int err = -EINVAL;
 
-	lock();
+	lock_to_load();
 	programs_init();
 	prog = program_of(cookie);
 	inherited = is_inherited(cookie);
@@ -375,7 +385,7 @@ static int steer_by(struct sxsk_prog *cookie, sxsk_priv_generate_fn *generate, v
 		to.n = n;
 		err = program_renew(prog, &to);
 	}
-	unlock();
+	unlock_loaded();
 	if (err)
 		free(what);
 	if (!prog)
@@ -588,12 +598,12 @@ int sxsk_priv_prog_get(const struct sxsk_priv_steering *w, struct sxsk_priv_prog
 	int err;
 
 	for (;;) {
-		lock();
+		lock_to_load();
 		err = program_find(w, &prog);
 		if (!err)
 			*ret_attach = prog->attach;
 		inherited = is_inherited(w->prog);
-		unlock();
+		unlock_loaded();
 		/* By the clock: a signal cuts a pause short. */
 		if (err != -EAGAIN || ms_left(end) == 0)
 			break;
