@@ -333,10 +333,8 @@ static uint32_t packet_bufs(const struct sxsk_buf bufs[], uint32_t n, bool *ret_
 
 /* The first packet of bufs[0..n), out of the ordinary. Returns how many Bufs were taken; 0: there is no
  * room for it now. */
-static __attribute__((noinline)) uint32_t send_packet(struct sxsk_priv_socket *s,
-						      struct sxsk_buf bufs[], uint32_t n,
-						      uint32_t at, uint32_t room,
-						      struct sxsk_priv_sent *sent)
+static uint32_t send_packet(struct sxsk_priv_socket *s, struct sxsk_buf bufs[], uint32_t n,
+			    uint32_t at, uint32_t room, struct sxsk_priv_sent *sent)
 {
 	bool whole, multi = s->flags & SXSK_SOCKET_MULTI_BUFFER;
 	uint32_t k = packet_bufs(bufs, n, &whole), most = multi ? SXSK_MAX_FRAGS : 1;
@@ -365,6 +363,43 @@ static __attribute__((noinline)) uint32_t send_packet(struct sxsk_priv_socket *s
 	return k;
 }
 
+/* Packets of one Buf whose frames have other users or transmissions, as many as come: flooding. Stops at
+ * any other, the ordinary ones included. Returns how many were taken. */
+static uint32_t send_shared_run(struct sxsk_priv_socket *s, const struct sxsk_buf bufs[],
+				uint32_t n, uint32_t at, uint64_t *bytes)
+{
+	const uint32_t ordinary = s->pool->slot << 16, most = s->pool->chunk;
+	uint64_t sum = 0;
+	uint32_t i;
+
+	for (i = 0; i < n; i++) {
+		struct sxsk_buf b = bufs[i];
+
+		if ((b.flags | (uint32_t)b.pool << 16) != ordinary || b.length < ETH_HEADER ||
+		    (uint32_t)b.length + b.offset > most ||
+		    load_relaxed(&s->pool->words[b.id & FRAME_LOW]) == b.id ||
+		    send_shared(s, b) != NULL)
+			break;
+		put_desc(s, at + i, b, 0);
+		sum += b.length;
+	}
+	*bytes += sum;
+	return i;
+}
+
+/* The first packet that send_run() does not take, and those behind it that are shared, too. Returns how
+ * many Bufs were taken; 0: there is no room now for the first packet. */
+static __attribute__((noinline)) uint32_t send_odd(struct sxsk_priv_socket *s,
+						   struct sxsk_buf bufs[], uint32_t n, uint32_t at,
+						   uint32_t room, struct sxsk_priv_sent *sent)
+{
+	const uint32_t run = send_shared_run(s, bufs, n < room ? n : room, at, &sent->bytes);
+
+	sent->descs += run;
+	sent->packets += run;
+	return run ? run : send_packet(s, bufs, n, at, room, sent);
+}
+
 uint32_t sxsk_priv_frames_send(struct sxsk_priv_socket *s, struct sxsk_buf bufs[], uint32_t n,
 			       uint32_t at, uint32_t room, uint32_t *ret_descs)
 {
@@ -388,8 +423,8 @@ uint32_t sxsk_priv_frames_send(struct sxsk_priv_socket *s, struct sxsk_buf bufs[
 		sent.descs += run;
 		sent.packets += run;
 		if (unlikely(run == 0)) {
-			run = send_packet(s, bufs + i, n - i, at + sent.descs, room - sent.descs,
-					  &sent);
+			run = send_odd(s, bufs + i, n - i, at + sent.descs, room - sent.descs,
+				       &sent);
 			if (run == 0)
 				break;
 		}
@@ -440,6 +475,29 @@ static __attribute__((noinline)) bool complete_one(struct sxsk_priv_socket *s, u
 	return sxsk_priv_frame_came_home(pool, (uint32_t)index, next, TRACK_CAME_HOME);
 }
 
+/* The first completion, and those behind it up to one that complete_run() takes. Returns how many were
+ * dealt with. */
+static __attribute__((noinline)) uint32_t complete_odd(struct sxsk_priv_socket *s, uint32_t at,
+						       uint32_t n, uint32_t holder,
+						       uint32_t index[], uint32_t *m)
+{
+	const struct sxsk_priv_pool *pool = s->pool;
+	const uint64_t *ring = s->q->comp.ring, sent = FRAME_TX1(s->q->id);
+	uint32_t i;
+
+	for (i = 0; i < n; i++) {
+		uint64_t f, offset;
+
+		(void)locate(pool, ring[(at + i) & s->q->comp.mask], &f, &offset);
+		if (i > 0 && pool->shift && f < pool->count &&
+		    (frame_word(pool, f) & FRAME_LOW) == sent)
+			break;
+		if (complete_one(s, f, holder))
+			index[(*m)++] = (uint32_t)f;
+	}
+	return i;
+}
+
 uint32_t sxsk_priv_frames_complete(struct sxsk_priv_socket *s, uint32_t at, uint32_t n,
 				   uint32_t holder, uint32_t index[])
 {
@@ -456,14 +514,8 @@ uint32_t sxsk_priv_frames_complete(struct sxsk_priv_socket *s, uint32_t at, uint
 			      0;
 		i += run;
 		m += run;
-		if (unlikely(run == 0)) {
-			uint64_t f, offset;
-
-			(void)locate(s->pool, ring[first], &f, &offset);
-			if (complete_one(s, f, holder))
-				index[m++] = (uint32_t)f;
-			i++;
-		}
+		if (unlikely(run == 0))
+			i += complete_odd(s, at + i, n - i, holder, index, &m);
 	}
 	return m;
 }
