@@ -51,4 +51,6 @@
 
 #include <safexsk/prog.h>
 
+#include <safexsk/print.h>
+
 #endif

@@ -184,6 +184,11 @@ struct sxsk_socket_stats {
 #define SXSK_KERNEL_COUNTERS(X) \
 	X(rx_dropped) X(rx_invalid_descs) X(tx_invalid_descs) X(rx_ring_full) \
 	X(rx_fill_ring_empty_descs) X(tx_ring_empty_descs)
+/** Those of them that count packets lost between the wire and the wire, whoever dropped them. */
+#define SXSK_SOCKET_DROPS(X) \
+	X(drop_null) X(drop_misuse) X(drop_short) X(drop_pool) X(drop_limit) X(drop_metadata) \
+	X(rx_refused) X(rx_broken) X(kick_busy)
+#define SXSK_KERNEL_DROPS(X) X(rx_dropped) X(rx_ring_full)
 /* clang-format on */
 
 /** Open a socket on a queue of an interface, with frames of the pool. Several sockets may use one
