@@ -2,33 +2,12 @@
 #include "common.h"
 
 #include <inttypes.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
 #define DRAIN_MS 1000
-
-/* A counter in one of the library's structs. */
-struct field {
-	const char *name;
-	size_t at;
-};
-
-/* clang-format off */
-#define SOCKET(name) { #name, offsetof(struct sxsk_socket_stats, name) },
-#define KERNEL(name) { #name, offsetof(struct sxsk_kernel_stats, name) },
-#define POOL(name) { #name, offsetof(struct sxsk_pool_stats, name) },
-static const struct field socket_fields[] = { SXSK_SOCKET_COUNTERS(SOCKET) { 0 } };
-static const struct field kernel_fields[] = { SXSK_KERNEL_COUNTERS(KERNEL) { 0 } };
-static const struct field pool_fields[] = { SXSK_POOL_COUNTERS(POOL) { 0 } };
-/* clang-format on */
-
-static uint64_t value(const void *stats, const struct field *field)
-{
-	uint64_t number;
-
-	memcpy(&number, (const char *)stats + field->at, sizeof(number));
-	return number;
-}
 
 void account_look(struct link *link)
 {
@@ -36,100 +15,109 @@ void account_look(struct link *link)
 	sxsk_socket_stats(link->socket, &link->stats);
 }
 
-/* Packets that are lost between the wire and the wire, whoever dropped them. */
-static uint64_t drops(const struct sxsk_socket_stats *s)
+/* ---- while it runs ------------------------------------------------------------------------------ */
+
+/* How full the bursts were since the last look, percent. */
+static double batch_fill(struct link *link)
 {
-	return s->drop_null + s->drop_misuse + s->drop_short + s->drop_pool + s->drop_limit +
-	       s->drop_metadata + s->rx_broken + s->rx_refused + s->kick_busy +
-	       s->kernel.rx_dropped + s->kernel.rx_ring_full;
+	uint64_t bursts = atomic_load_explicit(&link->bursts, memory_order_relaxed);
+	uint64_t bufs = atomic_load_explicit(&link->bufs, memory_order_relaxed);
+	double fill = (double)(bufs - link->seen_bufs) * 100 / (double)link->batch;
+
+	fill /= bursts > link->seen_bursts ? (double)(bursts - link->seen_bursts) : 1;
+	link->seen_bursts = bursts;
+	link->seen_bufs = bufs;
+	return fill;
 }
 
-void account_line(struct program *p, double seconds, double interval)
+static void show_link(struct link *link, double interval, bool row)
 {
-	printf("%4.0f s", seconds);
-	for (unsigned i = 0; i < p->link_count; i++) {
-		struct link *link = &p->links[i];
-		struct sxsk_socket_stats before = link->stats;
+	struct sxsk_socket_stats before = link->stats, *s = &link->stats;
+	double rx, tx;
 
-		account_look(link);
+	account_look(link);
+	rx = (double)(s->rx_packets - before.rx_packets) / interval;
+	tx = (double)(s->tx_packets - before.tx_packets) / interval;
+	if (!row) {
 		printf("  %s:%u rx %.0f pps tx %.0f pps drops %" PRIu64, link->name, link->queue,
-		       (double)(link->stats.rx_packets - before.rx_packets) / interval,
-		       (double)(link->stats.tx_packets - before.tx_packets) / interval,
-		       drops(&link->stats));
+		       rx, tx, sxsk_socket_drops(s));
+		return;
 	}
+	printf("%-16s %5u %9.0f %8.1f %9.0f %8.1f %5.1f%%  ", link->name, link->queue, rx,
+	       (double)(s->rx_bytes - before.rx_bytes) * 8e-6 / interval, tx,
+	       (double)(s->tx_bytes - before.tx_bytes) * 8e-6 / interval, batch_fill(link));
+	sxsk_socket_stats_print(s, SXSK_PRINT_DROPS, stdout);
+	printf("\033[K\n");
+}
+
+/* A terminal that can go up a line, high enough. Long lines are cut off, not wrapped: DEC's mode 7. */
+static void show_table(struct program *p, double seconds, double interval, unsigned rows)
+{
+	static unsigned drawn;
+	unsigned shown = p->link_count < rows - 4 ? p->link_count : rows - 4;
+	struct sxsk_pool_stats f = { .sz = sizeof(f) };
+
+	if (drawn)
+		printf("\033[%uA", drawn);
+	printf("\033[?7l%-16s queue    rx pps   Mbit/s    tx pps   Mbit/s  batch  drops\033[K\n",
+	       p->name);
+	for (unsigned i = 0; i < shown; i++)
+		show_link(&p->links[i], interval, true);
+	sxsk_pool_stats(p->pool, &f);
+	printf("%.0f s, %u of %u links; frames:", seconds, shown, p->link_count);
+	printf(" user %" PRIu64 ", lanes %" PRIu64 ", depot %" PRIu64 ", fill %" PRIu64
+	       ", tx %" PRIu64 ", quarantined %" PRIu64 "\033[K\n\033[?7h",
+	       f.user, f.lanes, f.depot, f.fill, f.tx, f.quarantined);
+	drawn = shown + 2;
+}
+
+void account_show(struct program *p, double seconds, double interval)
+{
+	const char *term = getenv("TERM");
+	struct winsize size = { 0 };
+
+	(void)ioctl(STDOUT_FILENO, TIOCGWINSZ, &size);
+	if (isatty(STDOUT_FILENO) && term && strcmp(term, "dumb") != 0) {
+		show_table(p, seconds, interval, size.ws_row > 5 ? size.ws_row : 24);
+		return;
+	}
+	printf("%4.0f s", seconds);
+	for (unsigned i = 0; i < p->link_count; i++)
+		show_link(&p->links[i], interval, false);
 	printf("\n");
 }
 
-/* Name and value of each counter; in a text of those that are not zero, in JSON of all. */
-static void print_fields(const char *title, const void *stats, const struct field *field, bool json)
+/* ---- at the end ---------------------------------------------------------------------------------- */
+
+static void close_link(const struct program *p, const struct link *link)
 {
-	const char *before = title;
+	const struct sxsk_socket_stats *s = &link->stats;
 
-	for (; field->name; field++) {
-		if (!json && value(stats, field) == 0)
-			continue;
-		printf(json ? "%s\"%s\": %" PRIu64 : "%s%s %" PRIu64, before, field->name,
-		       value(stats, field));
-		before = ", ";
-	}
-	if (!json && before != title)
-		printf("\n");
-}
-
-static void print_account(const struct program *p)
-{
-	printf("%s: %.3f s\n", p->name, p->seconds);
-	for (unsigned i = 0; i < p->link_count; i++) {
-		const struct link *link = &p->links[i];
-
-		printf("%s queue %u, %s mode, %s: received %" PRIu64 ", sent %" PRIu64
-		       ", unsent %" PRIu64 ", dropped %" PRIu64 "\n",
-		       link->name, link->queue, sxsk_mode_name(link->stats.mode),
-		       sxsk_attach_name(link->stats.attach), link->stats.rx_packets,
-		       link->stats.tx_packets, link->unsent, drops(&link->stats));
-		print_fields("  socket: ", &link->stats, socket_fields, false);
-		print_fields("  kernel: ", &link->stats.kernel, kernel_fields, false);
-	}
-}
-
-/* ---- the closing account, as JSON -------------------------------------------------------------- */
-
-static void json_text(const char *text)
-{
-	putchar('"');
-	for (; *text; text++) {
-		unsigned char c = (unsigned char)*text;
-
-		if (c < 0x20 || c > 0x7e || c == '"' || c == '\\')
-			printf("\\u%04x", c);
-		else
-			putchar(c);
-	}
-	putchar('"');
-}
-
-static void json_link(const struct link *link)
-{
-	printf("{\"name\": ");
-	json_text(link->name);
-	printf(", \"queue\": %u, \"mode\": \"%s\", \"attach\": \"%s\", ", link->queue,
-	       sxsk_mode_name(link->stats.mode), sxsk_attach_name(link->stats.attach));
-	print_fields("", &link->stats, socket_fields, true);
-	printf(", \"poisoned\": %u, \"unsent\": %" PRIu64 ", \"kernel\": {", link->stats.poisoned,
-	       link->unsent);
-	print_fields("", &link->stats.kernel, kernel_fields, true);
-	printf("}}");
+	printf("%s queue %u, %s mode, %s: received %" PRIu64 ", sent %" PRIu64 ", unsent %" PRIu64
+	       ", dropped %" PRIu64 "\n",
+	       link->name, link->queue, sxsk_mode_name(s->mode), sxsk_attach_name(s->attach),
+	       s->rx_packets, s->tx_packets, link->unsent, sxsk_socket_drops(s));
+	sxsk_socket_stats_print(s, SXSK_PRINT_TEXT, stdout);
+	if (p->account)
+		p->account(link, false);
 }
 
 static void print_json(const struct program *p, const struct sxsk_pool_stats *frames, bool all)
 {
 	printf("{\"program\": \"%s\", \"seconds\": %.3f, \"links\": [", p->name, p->seconds);
 	for (unsigned i = 0; i < p->link_count; i++) {
-		printf("%s", i ? ", " : "");
-		json_link(&p->links[i]);
+		const struct link *link = &p->links[i];
+
+		printf("%s{", i ? ", " : "");
+		sxsk_socket_stats_print(&link->stats, SXSK_PRINT_JSON, stdout);
+		printf(", \"unsent\": %" PRIu64 ", \"bursts\": %" PRIu64, link->unsent,
+		       link->bursts);
+		if (p->account)
+			p->account(link, true);
+		printf("}");
 	}
 	printf("], \"frames\": {");
-	print_fields("", frames, pool_fields, true);
+	sxsk_pool_stats_print(frames, SXSK_PRINT_JSON, stdout);
 	printf("}, \"accounted\": %s}\n", all ? "true" : "false");
 }
 
@@ -138,7 +126,9 @@ bool account_close(struct program *p)
 	struct sxsk_pool_stats f = { .sz = sizeof(f) };
 	bool drained = sxsk_pool_drain(p->pool, DRAIN_MS) == 0, all;
 
-	print_account(p);
+	printf("%s: %.3f s\n", p->name, p->seconds);
+	for (unsigned i = 0; i < p->link_count; i++)
+		close_link(p, &p->links[i]);
 	sxsk_pool_stats(p->pool, &f);
 	all = sxsk_pool_report(p->pool, stdout) == 0 && drained && f.user == 0 && f.tx == 0;
 	if (all)

@@ -1,122 +1,20 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "common.h"
 
-#include <ctype.h>
 #include <errno.h>
+#include <poll.h>
+#include <sched.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
 #define FINISH_MS 200  /* for each step of an orderly end */
 #define REMOVAL_MS 400 /* from an interface's going down to its being gone */
+#define BUSY_POLL_US 20
+#define MAX_NAPS 7 /* a sleeping thread looks again after 1, 2, 4 ... 128 ms */
 
-/* ---- options ----------------------------------------------------------------------------------- */
-
-bool wrong(const struct program *p, const char *format, ...)
-{
-	va_list args;
-
-	va_start(args, format);
-	fprintf(stderr, "%s: ", p->name);
-	vfprintf(stderr, format, args);
-	fputc('\n', stderr);
-	va_end(args);
-	return false;
-}
-
-bool option_name(struct program *p, const struct option *o, char *text)
-{
-	(void)p;
-	*(const char **)o->value = text;
-	return true;
-}
-
-bool option_number(struct program *p, const struct option *o, char *text)
-{
-	char *rest;
-	unsigned long long number = strtoull(text, &rest, 10);
-
-	if (!isdigit((unsigned char)*text) || *rest || number < o->min || number > o->max)
-		return wrong(p, "%s is '%s': give a number from %u to %u", o->name, text, o->min,
-			     o->max);
-	*(uint32_t *)o->value = (uint32_t)number;
-	return true;
-}
-
-bool option_set(struct program *p, const struct option *o, char *text)
-{
-	uint32_t *value = o->value;
-
-	(void)text;
-	if (*value != 0 && *value != o->min)
-		return wrong(p, "%s contradicts an option before it: use one of the two", o->name);
-	*value = o->min;
-	return true;
-}
-
-bool option_attach(struct program *p, const struct option *o, char *text)
-{
-	for (uint32_t attach = SXSK_ATTACH_AUTO; attach <= SXSK_ATTACH_SKB; attach++)
-		if (strcmp(text, sxsk_attach_name(attach)) == 0) {
-			*(uint32_t *)o->value = attach;
-			return true;
-		}
-	return wrong(p, "%s is '%s': use auto, native or skb", o->name, text);
-}
-
-/* The last ":digits" is the queue, since mem:NAME has a colon too. Cuts it off in place. */
-bool option_link(struct program *p, const struct option *o, char *text)
-{
-	char *colon = strrchr(text, ':');
-	struct link *link = &p->links[p->link_count];
-	const struct option queue = { .name = o->name, .value = &link->queue, .max = 65535 };
-
-	if (p->link_count == MAX_LINKS)
-		return wrong(p, "%s: at most %d links", o->name, MAX_LINKS);
-	if (colon && colon[1] != '\0' && colon[1 + strspn(colon + 1, "0123456789")] == '\0') {
-		*colon = '\0';
-		if (!option_number(p, &queue, colon + 1))
-			return false;
-	}
-	link->name = text;
-	p->link_count++;
-	return true;
-}
-
-static void help(const struct program *p, const struct option *o)
-{
-	printf("usage: %s OPTION...\n", p->name);
-	for (; o->name; o++)
-		printf("  %-15s %-11s %s\n", o->name, o->argument ? o->argument : "", o->help);
-	printf("Exit status: 0 = ended as asked and every frame accounted for, 1 = anything else.\n");
-}
-
-static bool parse(struct program *p, const struct option options[], char **argv)
-{
-	const struct option *o;
-
-	while (*argv) {
-		char *name = *argv++;
-
-		for (o = options; o->name && strcmp(o->name, name) != 0; o++)
-			;
-		if (!o->name)
-			return wrong(p, "there is no option '%s': see --help", name);
-		if (o->argument && !*argv)
-			return wrong(p, "%s needs a value: see --help", name);
-		if (!o->parse(p, o, o->argument ? *argv++ : NULL))
-			return false;
-	}
-	/* Names have no defaults. */
-	for (o = options; o->name; o++)
-		if (o->parse == option_name && !*(const char **)o->value)
-			return wrong(p, "which interface? Give %s", o->name);
-	return p->link_count > 0 || wrong(p, "which interface? Give %s", options->name);
-}
+enum { WAIT_EPOLL, WAIT_POLL, WAIT_BUSY }; /* --wait */
 
 /* ---- pool and sockets -------------------------------------------------------------------------- */
 
@@ -129,6 +27,7 @@ static bool open_link(struct program *p, struct link *link)
 		.mode = p->mode,
 		.attach = p->attach,
 		.flags = p->socket_flags | SXSK_SOCKET_MULTI_BUFFER_AUTO,
+		.busy_poll_us = p->wait == WAIT_BUSY ? BUSY_POLL_US : 0,
 	};
 
 	link->program = p;
@@ -173,25 +72,52 @@ static void close_all(struct program *p)
 
 /* ---- threads ------------------------------------------------------------------------------------ */
 
-/* An interface that is removed goes down first: is it down, or on its way out? */
-static int down_or_removed(struct link *link)
-{
-	for (int ms = 0; ms < REMOVAL_MS && sxsk_socket_error(link->socket) != -ENXIO; ms += 10)
-		(void)usleep(10000);
-	return sxsk_socket_error(link->socket) == -ENXIO ? -ENXIO : -ENETDOWN;
-}
-
-void link_fail(struct link *link, int error)
+/* For a link's thread: end the program because of -errno `error` on this link. False. */
+static bool link_fail(struct link *link, int error)
 {
 	link->failed = true;
 	atomic_store(&link->program->failed, true);
-	if (error == -ENETDOWN)
-		error = down_or_removed(link);
+	/* An interface that is removed goes down first: is it down, or on its way out? */
+	for (int ms = 0; error == -ENETDOWN && ms < REMOVAL_MS; ms += 10) {
+		(void)usleep(10000);
+		if (sxsk_socket_error(link->socket) == -ENXIO)
+			error = -ENXIO;
+	}
 	fprintf(stderr, "%s: %s\n", link->name,
 		error == -ENXIO    ? "interface removed" :
 		error == -ENETDOWN ? "interface is down" :
 				     sxsk_last_error());
 	(void)kill(getpid(), SIGTERM); /* for the main thread, see watch() */
+	return false;
+}
+
+/* One socket can be waited for in the library. For several, or in a poll of one's own, ask it with
+ * time-out 0 before each sleep, which arms the socket's descriptor, and after each wake. Nothing tells when
+ * the kernel has sent packets, or will take more: so, at first, look again soon. */
+bool links_sleep(struct link links[], const unsigned events[], unsigned n)
+{
+	struct program *p = links->program;
+	bool alone = n == 1 && p->wait == WAIT_EPOLL;
+	struct pollfd fds[MAX_LINKS];
+	int ms = 1 << links->naps, news;
+
+	if (p->wait == WAIT_BUSY)
+		return true;
+	/* Other threads may need the free frames that would rest in this thread's lane. */
+	sxsk_lane_flush(p->pool);
+	for (unsigned i = 0; i < n; i++) {
+		news = sxsk_socket_wait(links[i].socket, events[i], alone ? 1 << MAX_NAPS : 0);
+		if (news < 0)
+			return link_fail(&links[i], news);
+		if (news > 0 || alone)
+			return true;
+		if (events[i] & SXSK_WAIT_TX)
+			ms = 1;
+		fds[i] = (struct pollfd){ sxsk_socket_fd(links[i].socket), POLLIN, 0 };
+	}
+	links->naps += links->naps < MAX_NAPS;
+	(void)poll(fds, n, ms);
+	return true;
 }
 
 void link_finish(struct link *link, struct sxsk_buf unsent[], unsigned n)
@@ -217,12 +143,13 @@ void link_finish(struct link *link, struct sxsk_buf unsent[], unsigned n)
 static void *run_link(void *arg)
 {
 	struct link *link = arg;
+	struct program *p = link->program;
 
-	if (sxsk_lane_attach(link->program->pool) != 0)
+	if (sxsk_lane_attach(p->pool) != 0)
 		link_fail(link, -ENOMEM);
 	else
-		link->program->work(link);
-	sxsk_lane_detach(link->program->pool);
+		p->work(link);
+	sxsk_lane_detach(p->pool);
 	return NULL;
 }
 
@@ -230,9 +157,20 @@ static unsigned start_threads(struct program *p)
 {
 	unsigned i = 0;
 
-	while (i < p->link_count &&
-	       pthread_create(&p->links[i].thread, NULL, run_link, &p->links[i]) == 0)
-		i += p->links_per_thread;
+	for (; i < p->link_count; i += p->links_per_thread) {
+		struct link *link = &p->links[i];
+		cpu_set_t set;
+
+		if (pthread_create(&link->thread, NULL, run_link, link) != 0)
+			break;
+		if (link->cpu == 0 && p->cpu_count)
+			link->cpu = p->cpus[i / p->links_per_thread % p->cpu_count];
+		if (link->cpu == 0)
+			continue;
+		CPU_ZERO(&set);
+		CPU_SET(link->cpu - 1, &set);
+		(void)pthread_setaffinity_np(link->thread, sizeof(set), &set); /* it was allowed */
+	}
 	return i;
 }
 
@@ -264,7 +202,7 @@ static void watch(struct program *p, const sigset_t *signals)
 	while ((p->duration == 0 || t < start + p->duration) &&
 	       sigtimedwait(signals, NULL, &second) < 0) {
 		t = now();
-		account_line(p, t - start, t - last);
+		account_show(p, t - start, t - last);
 		last = t;
 	}
 	p->seconds = now() - start;
@@ -277,9 +215,11 @@ static bool run(struct program *p, const sigset_t *signals)
 	unsigned started = start_threads(p);
 	bool ok = started >= p->link_count || wrong(p, "cannot start a thread");
 
+	ok = ok && generator_start(p);
 	if (ok)
 		watch(p, signals);
 	stop_threads(p, started);
+	generator_stop();
 	close_all(p);
 	return account_close(p) && ok && !atomic_load(&p->failed);
 }
@@ -292,13 +232,13 @@ int program_run(struct program *p, const struct option options[], int argc, char
 	setvbuf(stdout, NULL, _IOLBF, 0); /* the live line is live in a pipe too */
 	for (int i = 1; i < argc; i++)
 		if (strcmp(argv[i], "--help") == 0) {
-			help(p, options);
+			options_help(p, options);
 			return 0;
 		}
 	p->bufsize = 2048;
 	p->bufnum = 65536;
 	p->batch_size = 64;
-	if (!parse(p, options, argv + 1))
+	if (!options_parse(p, options, argv + 1))
 		return 1;
 	/* Blocked here, and so in all threads to come: nobody is interrupted, watch() asks for them. */
 	sigemptyset(&signals);

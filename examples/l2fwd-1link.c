@@ -27,13 +27,11 @@ static void swap_macs(struct sxsk_buf buf)
 
 static void forward(struct link *link)
 {
-	struct program *program = link->program;
 	struct sxsk_socket *socket = link->socket;
 	struct sxsk_buf bufs[MAX_BATCH];
-	unsigned n = 0, sent = 0, taken, idle = 0;
-	int error;
+	unsigned n = 0, sent = 0, taken, idle = 0, events;
 
-	while (!stopping(program)) {
+	while (!stopping(link->program)) {
 		/* Only when all of the last burst is sent: what is still to be sent is swapped already. */
 		if (sent == n) {
 			sent = 0;
@@ -42,19 +40,15 @@ static void forward(struct link *link)
 				if (i == 0 || ends_packet(bufs[i - 1]))
 					swap_macs(bufs[i]);
 			if (n > 0)
-				hold_one(link, bufs[0]);
+				received(link, bufs, n);
 		}
 		/* Takes as many as there is room for. With none it still moves on what was taken before. */
 		taken = sxsk_tx_burst(socket, bufs + sent, n - sent);
 		sent += taken;
 		idle = n == 0 || taken == 0 ? idle + 1 : 0;
-		if (idle < IDLE_LOOKS)
-			continue;
-		error = sxsk_socket_wait(socket, sent < n ? SXSK_WAIT_TX : SXSK_WAIT_RX, SLEEP_MS);
-		if (error < 0) {
-			link_fail(link, error);
+		events = sent < n ? SXSK_WAIT_TX : SXSK_WAIT_RX;
+		if (idle >= IDLE_LOOKS && !links_sleep(link, &events, 1))
 			break;
-		}
 	}
 	link_finish(link, bufs + sent, n - sent);
 }
@@ -63,13 +57,14 @@ int main(int argc, char **argv)
 {
 	struct program program = {
 		.name = "l2fwd-1link",
+		.example = "--link-name veth0",
 		.work = forward,
 		.links_per_thread = 1,
 		.link_count = 1,
 	};
 	struct link *link = &program.links[0];
 	const struct option options[] = {
-		{ "--link-name", "IF", "interface, or mem:NAME", option_name, &link->name, 0, 0 },
+		{ "--link-name", "IF", "interface, or mem:NAME", option_text, &link->name, 1, 0 },
 		{ "--link-channel", "Q", "its queue (0)", option_number, &link->queue, 0, 65535 },
 		COMMON_OPTIONS(&program),
 	};

@@ -15,16 +15,19 @@
  * kernel's ring fills up and the kernel drops, and counts, what the links cannot carry.
  */
 #include "common.h"
-#include "handover.h"
 
+#include <safexsk/handover.h>
 #include <sched.h>
+
+#define HANDOVER_SIZE 1024 /* Bufs */
 
 struct side {
 	struct link *link;
 	struct side *other;
-	struct handover received; /* by this side's thread, to be sent by the other's */
-	atomic_bool sleeps;       /* in sxsk_socket_wait(), or about to: wake it for news */
-	atomic_bool receives;     /* something may still be pushed to `received` */
+	struct sxsk_handover out; /* received by this side's thread, to be sent by the other's */
+	struct sxsk_buf out_bufs[HANDOVER_SIZE];
+	atomic_bool sleeps;   /* in sxsk_socket_wait(), or about to: wake it for news */
+	atomic_bool receives; /* something may still be pushed to `out` */
 	/* What this side's thread has taken over and not sent yet: tx[sent] to tx[n - 1]. */
 	struct sxsk_buf tx[MAX_BATCH];
 	unsigned n, sent;
@@ -46,7 +49,7 @@ static void tell(struct side *other)
 static unsigned room_for(struct side *side)
 {
 	unsigned longest = side->link->stats.multi_buffer ? SXSK_MAX_FRAGS : 1,
-		 room = handover_room(&side->received, longest), batch = side->link->batch;
+		 room = sxsk_handover_room(&side->out, longest), batch = side->link->batch;
 
 	return room < batch ? room : batch;
 }
@@ -55,14 +58,15 @@ static unsigned room_for(struct side *side)
 static unsigned receive(struct side *side)
 {
 	struct sxsk_buf bufs[MAX_BATCH];
-	unsigned n = room_for(side);
+	unsigned n = room_for(side), pushed;
 
 	if (n > 0)
 		n = sxsk_rx_burst(side->link->socket, bufs, n);
 	if (n == 0)
 		return 0;
-	hold_one(side->link, bufs[0]);
-	handover_push(&side->received, bufs, n);
+	received(side->link, bufs, n);
+	pushed = sxsk_handover_push(&side->out, bufs, n); /* all: there is room */
+	sxsk_buf_unref_burst(bufs + pushed, n - pushed);
 	tell(side->other);
 	return n;
 }
@@ -74,7 +78,7 @@ static unsigned send(struct side *side)
 
 	if (side->sent == side->n) {
 		side->sent = 0;
-		side->n = handover_pop(&side->other->received, side->tx, side->other->link->batch);
+		side->n = sxsk_handover_pop(&side->other->out, side->tx, side->other->link->batch);
 		fresh = side->n;
 	}
 	if (fresh)
@@ -85,11 +89,11 @@ static unsigned send(struct side *side)
 	return taken + fresh;
 }
 
-/* Sleep until there is something to do. Returns 0 or -errno. */
-static int sleep_a_while(struct side *side)
+/* Sleep until there is something to do. False: the link has failed. */
+static bool sleep_a_while(struct side *side)
 {
 	unsigned events = SXSK_WAIT_WAKE;
-	int ret = 0;
+	bool ok = true;
 
 	atomic_store_explicit(&side->sleeps, true, memory_order_relaxed);
 	atomic_thread_fence(memory_order_seq_cst);
@@ -99,12 +103,10 @@ static int sleep_a_while(struct side *side)
 	if (send(side) == 0) {
 		if (side->sent < side->n)
 			events |= SXSK_WAIT_TX;
-		/* The other thread may need the free frames that would rest in this thread's lane. */
-		sxsk_lane_flush(side->link->program->pool);
-		ret = sxsk_socket_wait(side->link->socket, events, SLEEP_MS);
+		ok = links_sleep(side->link, &events, 1);
 	}
 	atomic_store_explicit(&side->sleeps, false, memory_order_relaxed);
-	return ret < 0 ? ret : 0;
+	return ok;
 }
 
 /* Receive no more, but send what the other thread still hands over, until it has ended too. */
@@ -119,14 +121,14 @@ static void finish(struct side *side)
 		more = atomic_load(&other->receives);
 		while (!side->link->failed && send(side) > 0)
 			;
-		if (more && (side->link->failed || sleep_a_while(side) < 0))
+		if (more && (side->link->failed || !sleep_a_while(side)))
 			sched_yield(); /* nothing can be sent, but the last Bufs are still to come */
 	} while (more);
 	/* What could not be sent, here and in the queue, is given back and counted. */
 	do {
 		link_finish(side->link, side->tx + side->sent, side->n - side->sent);
 		side->sent = 0;
-		side->n = handover_pop(&other->received, side->tx, MAX_BATCH);
+		side->n = sxsk_handover_pop(&other->out, side->tx, MAX_BATCH);
 	} while (side->n > 0);
 }
 
@@ -135,19 +137,13 @@ static void forward(struct link *link)
 	struct program *program = link->program;
 	struct side *side = &sides[link - program->links];
 	unsigned idle = 0;
-	int error;
 
 	while (!stopping(program)) {
 		unsigned done = receive(side) + send(side);
 
 		idle = done ? 0 : idle + 1;
-		if (idle < IDLE_LOOKS)
-			continue;
-		error = sleep_a_while(side);
-		if (error < 0) {
-			link_fail(link, error);
+		if (idle >= IDLE_LOOKS && !sleep_a_while(side))
 			break;
-		}
 	}
 	finish(side);
 }
@@ -156,15 +152,16 @@ int main(int argc, char **argv)
 {
 	struct program program = {
 		.name = "l2fwd-2link",
+		.example = "--link1-name veth0 --link2-name veth1",
 		.work = forward,
 		.links_per_thread = 1,
 		.link_count = 2,
 	};
 	struct link *one = &program.links[0], *two = &program.links[1];
 	const struct option options[] = {
-		{ "--link1-name", "IF", "interface, or mem:NAME", option_name, &one->name, 0, 0 },
+		{ "--link1-name", "IF", "interface, or mem:NAME", option_text, &one->name, 1, 0 },
 		{ "--link1-channel", "Q", "its queue (0)", option_number, &one->queue, 0, 65535 },
-		{ "--link2-name", "IF", "the other interface", option_name, &two->name, 0, 0 },
+		{ "--link2-name", "IF", "the other interface", option_text, &two->name, 1, 0 },
 		{ "--link2-channel", "Q", "its queue (0)", option_number, &two->queue, 0, 65535 },
 		COMMON_OPTIONS(&program),
 	};
@@ -173,6 +170,8 @@ int main(int argc, char **argv)
 		sides[i].link = &program.links[i];
 		sides[i].other = &sides[1 - i];
 		atomic_init(&sides[i].receives, true);
+		if (sxsk_handover_init(&sides[i].out, sides[i].out_bufs, HANDOVER_SIZE) != 0)
+			return 1;
 	}
 	return program_run(&program, options, argc, argv);
 }

@@ -11,26 +11,18 @@
 
 static void receive(struct link *link)
 {
-	struct program *program = link->program;
+	const unsigned events = SXSK_WAIT_RX;
 	struct sxsk_buf bufs[MAX_BATCH];
 	unsigned n, idle = 0;
-	int error;
 
-	while (!stopping(program)) {
+	while (!stopping(link->program)) {
 		n = sxsk_rx_burst(link->socket, bufs, link->batch);
 		if (n > 0)
-			hold_one(link, bufs[0]);
+			received(link, bufs, n);
 		sxsk_buf_unref_burst(bufs, n);
 		idle = n ? 0 : idle + 1;
-		if (idle < IDLE_LOOKS)
-			continue;
-		/* Other threads may need the free frames that would rest in this thread's lane. */
-		sxsk_lane_flush(program->pool);
-		error = sxsk_socket_wait(link->socket, SXSK_WAIT_RX, SLEEP_MS);
-		if (error < 0) {
-			link_fail(link, error);
+		if (idle >= IDLE_LOOKS && !links_sleep(link, &events, 1))
 			break;
-		}
 	}
 	link_finish(link, NULL, 0);
 }
@@ -39,6 +31,7 @@ int main(int argc, char **argv)
 {
 	struct program program = {
 		.name = "rxdrop",
+		.example = "--link veth0 --link veth1:3",
 		.work = receive,
 		.links_per_thread = 1,
 		.socket_flags = SXSK_SOCKET_NO_TX,
