@@ -210,6 +210,46 @@ static bool pool_and_sockets_before_bufs(struct stage *st)
 	return ok;
 }
 
+/* ---- programs ------------------------------------------------------------------------------------------------ */
+
+/* Gone; where this process may not load one, never there. */
+static struct sxsk_prog *dead_program(void)
+{
+	struct sxsk_prog *prog;
+
+	if (sxsk_prog_create(&prog, NULL) < 0)
+		return (struct sxsk_prog *)(uintptr_t)1000;
+	sxsk_prog_unref(prog);
+	return prog;
+}
+
+static bool ref_dead_program(struct stage *st)
+{
+	(void)st;
+	return sxsk_prog_ref(dead_program()) == NULL;
+}
+
+static bool unref_program_twice(struct stage *st)
+{
+	(void)st;
+	sxsk_prog_unref(dead_program());
+	return true;
+}
+
+static bool steer_by_dead_program(struct stage *st)
+{
+	(void)st;
+	return sxsk_prog_steer(dead_program(), NULL, 0) < 0;
+}
+
+static bool socket_with_dead_program(struct stage *st)
+{
+	struct sxsk_socket_opts o = { .sz = sizeof(o), .prog = dead_program() };
+	struct sxsk_socket *s;
+
+	return sxsk_socket_open(&s, st->pool, "none0", 0, &o) < 0 && no_frame_lost(st->pool, 0);
+}
+
 /* ---- options ------------------------------------------------------------------------------------------------- */
 
 static bool options_without_size(struct stage *st)
@@ -391,6 +431,11 @@ const struct row object_rows[] = {
 	{ "a closed socket's pointer after its slot is reopened", ALWAYS, NULL, KIND(CLOSED),
 	  old_pointer_after_reopen },
 	{ "NULL as a socket", ALWAYS, NULL, KIND(CLOSED), null_socket },
+	{ "ref a program that is gone", ALWAYS, NULL, KIND(PROG), ref_dead_program },
+	{ "unref a program twice", ALWAYS, NULL, KIND(PROG), unref_program_twice },
+	{ "steer by a program that is gone", ALWAYS, NULL, KIND(PROG), steer_by_dead_program },
+	{ "open a socket with a program that is gone", ALWAYS, NULL, KIND(PROG),
+	  socket_with_dead_program },
 	{ "close a socket while its Bufs are out", HARMLESS, NULL, 0, close_with_bufs_out },
 	{ "give sockets and pool back before the Bufs", HARMLESS, NULL, 0,
 	  pool_and_sockets_before_bufs },
