@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Statistics as text and as JSON, each counter by its own name. */
+#include "support.h"
+
+/* What a print function wrote. */
+static char *printed;
+
+#define expect_printed(wanted, ...)                                                                \
+	do {                                                                                       \
+		size_t len_;                                                                       \
+		FILE *out = open_memstream(&printed, &len_);                                       \
+		__VA_ARGS__;                                                                       \
+		(void)fclose(out);                                                                 \
+		cr_assert_str_eq(printed, wanted);                                                 \
+		free(printed);                                                                     \
+	} while (0)
+
+Test(print, text_of_what_is_not_zero)
+{
+	struct sxsk_socket_stats s = { .sz = sizeof(s) };
+	struct sxsk_pool_stats p = { .sz = sizeof(p) };
+
+	expect_printed("", sxsk_socket_stats_print(&s, SXSK_PRINT_TEXT, out));
+	expect_printed("", sxsk_pool_stats_print(&p, SXSK_PRINT_TEXT, out));
+	s.rx_packets = 7;
+	s.kicks = UINT64_MAX;
+	s.kernel.rx_ring_full = 3;
+	p.total = 64;
+	p.fill = 32;
+	expect_printed("  socket: rx_packets 7, kicks 18446744073709551615\n"
+		       "  kernel: rx_ring_full 3\n",
+		       sxsk_socket_stats_print(&s, SXSK_PRINT_TEXT, out));
+	expect_printed("  frames: total 64, fill 32\n",
+		       sxsk_pool_stats_print(&p, SXSK_PRINT_TEXT, out));
+}
+
+/* Each counter of X has the value of its line in the table; then this is what is printed of all. */
+Test(print, json_of_everything)
+{
+	struct sxsk_socket_stats s = { .sz = sizeof(s),
+				       .ifname = "a\"\\\x7f",
+				       .queue = 5,
+				       .mode = SXSK_MODE_COPY,
+				       .attach = SXSK_ATTACH_SKB,
+				       .poisoned = 1 };
+	struct sxsk_pool_stats p = { .sz = sizeof(p) };
+	uint64_t number = 0;
+
+#define NUMBER(name) s.name = ++number;
+	SXSK_SOCKET_COUNTERS(NUMBER)
+#undef NUMBER
+#define NUMBER(name) s.kernel.name = ++number;
+	SXSK_KERNEL_COUNTERS(NUMBER)
+#undef NUMBER
+	expect_printed(
+		"\"name\": \"a\\u0022\\u005c\\u007f\", \"queue\": 5, \"mode\": \"copy\", "
+		"\"attach\": \"skb\", \"rx_packets\": 1, \"rx_bytes\": 2, \"tx_packets\": 3, "
+		"\"tx_bytes\": 4, \"tx_completed\": 5, \"drop_null\": 6, \"drop_misuse\": 7, "
+		"\"drop_short\": 8, \"drop_pool\": 9, \"drop_limit\": 10, \"drop_metadata\": 11, "
+		"\"rx_refused\": 12, \"rx_broken\": 13, \"comp_refused\": 14, "
+		"\"comp_duplicate\": 15, \"fill_given\": 16, \"fill_starved\": 17, \"kicks\": 18, "
+		"\"kick_again\": 19, \"kick_busy\": 20, \"rx_kicks\": 21, \"poisoned\": 1, "
+		"\"kernel\": {\"rx_dropped\": 22, \"rx_invalid_descs\": 23, "
+		"\"tx_invalid_descs\": 24, \"rx_ring_full\": 25, "
+		"\"rx_fill_ring_empty_descs\": 26, \"tx_ring_empty_descs\": 27}",
+		sxsk_socket_stats_print(&s, SXSK_PRINT_JSON, out));
+	p.quarantined = 1;
+	p.sockets = 2;
+	expect_printed("\"total\": 0, \"user\": 0, \"lanes\": 0, \"depot\": 0, \"fill\": 0, "
+		       "\"tx\": 0, \"quarantined\": 1, \"retired\": 0, \"owners\": 0, "
+		       "\"sockets\": 2",
+		       sxsk_pool_stats_print(&p, SXSK_PRINT_JSON, out));
+}
+
+Test(print, drops_by_cause_and_their_sum)
+{
+	struct sxsk_socket_stats s = { .sz = sizeof(s) };
+
+	expect_printed("", sxsk_socket_stats_print(&s, SXSK_PRINT_DROPS, out));
+	cr_assert_eq(sxsk_socket_drops(&s), 0);
+	/* No packet is lost by these. */
+	s.rx_packets = s.kicks = s.kick_again = s.fill_starved = s.comp_refused = 1000;
+	s.kernel.rx_fill_ring_empty_descs = 1000;
+	s.drop_null = 1;
+	s.drop_misuse = 2;
+	s.drop_short = 4;
+	s.drop_pool = 8;
+	s.drop_limit = 16;
+	s.drop_metadata = 32;
+	s.rx_refused = 64;
+	s.rx_broken = 128;
+	s.kick_busy = 256;
+	s.kernel.rx_dropped = 512;
+	s.kernel.rx_ring_full = 1024;
+	expect_printed("drop_null 1, drop_misuse 2, drop_short 4, drop_pool 8, drop_limit 16, "
+		       "drop_metadata 32, rx_refused 64, rx_broken 128, kick_busy 256, "
+		       "rx_dropped 512, rx_ring_full 1024",
+		       sxsk_socket_stats_print(&s, SXSK_PRINT_DROPS, out));
+	cr_assert_eq(sxsk_socket_drops(&s), 2047);
+}
+
+/* Of a program compiled against an older version: nothing beyond its end may be read. */
+__attribute__((noipa)) static void *older(size_t sz)
+{
+	size_t *stats = calloc(1, sz);
+
+	*stats = sz;
+	return stats;
+}
+
+Test(print, a_shorter_struct)
+{
+	struct sxsk_socket_stats *s = older(offsetof(struct sxsk_socket_stats, kicks));
+	struct sxsk_pool_stats *p = older(offsetof(struct sxsk_pool_stats, depot));
+
+	s->drop_short = 3;
+	p->user = 9;
+	expect_printed("  socket: drop_short 3\n",
+		       sxsk_socket_stats_print(s, SXSK_PRINT_TEXT, out));
+	expect_printed("  frames: user 9\n", sxsk_pool_stats_print(p, SXSK_PRINT_TEXT, out));
+	cr_assert_eq(sxsk_socket_drops(s), 3);
+	free(s);
+	free(p);
+}
