@@ -14,8 +14,6 @@
 #define BUSY_POLL_US 20
 #define MAX_NAPS 7 /* a sleeping thread looks again after 1, 2, 4 ... 128 ms */
 
-enum { WAIT_EPOLL, WAIT_POLL, WAIT_BUSY }; /* --wait */
-
 /* ---- pool and sockets -------------------------------------------------------------------------- */
 
 /* All packets of the queue: an interface that these programs run on is theirs. */
@@ -72,8 +70,7 @@ static void close_all(struct program *p)
 
 /* ---- threads ------------------------------------------------------------------------------------ */
 
-/* For a link's thread: end the program because of -errno `error` on this link. False. */
-static bool link_fail(struct link *link, int error)
+bool link_fail(struct link *link, int error)
 {
 	link->failed = true;
 	atomic_store(&link->program->failed, true);
@@ -150,6 +147,8 @@ static void *run_link(void *arg)
 	else
 		p->work(link);
 	sxsk_lane_detach(p->pool);
+	if (atomic_fetch_sub(&p->working, 1) == 1)
+		(void)kill(getpid(), SIGTERM); /* for the main thread, see watch() */
 	return NULL;
 }
 
@@ -157,6 +156,7 @@ static unsigned start_threads(struct program *p)
 {
 	unsigned i = 0;
 
+	p->working = p->link_count / p->links_per_thread;
 	for (; i < p->link_count; i += p->links_per_thread) {
 		struct link *link = &p->links[i];
 		cpu_set_t set;
@@ -238,7 +238,7 @@ int program_run(struct program *p, const struct option options[], int argc, char
 	p->bufsize = 2048;
 	p->bufnum = 65536;
 	p->batch_size = 64;
-	if (!options_parse(p, options, argv + 1))
+	if (!options_parse(p, options, argv + 1) || (p->prepare && !p->prepare(p)))
 		return 1;
 	/* Blocked here, and so in all threads to come: nobody is interrupted, watch() asks for them. */
 	sigemptyset(&signals);

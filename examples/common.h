@@ -37,9 +37,14 @@ struct link {
 	uint64_t seen_bursts, seen_bufs;
 };
 
+enum { WAIT_EPOLL, WAIT_POLL, WAIT_BUSY }; /* --wait */
+
 struct program {
-	const char *name, *example;      /* the example's arguments, for --help */
-	void (*work)(struct link *link); /* what each thread does; ends when stopping() */
+	const char *name, *example; /* the example's arguments, for --help */
+	bool (*prepare)(
+		struct program *p); /* the options are known; false: it has said why not. Or NULL */
+	void (*work)(
+		struct link *link); /* what each thread does; ends when stopping(), or by itself */
 	/* More for a link's closing account: lines, or JSON members, each after a comma. NULL: nothing */
 	void (*account)(const struct link *link, bool json);
 	unsigned links_per_thread; /* its first one is given to work() */
@@ -53,6 +58,7 @@ struct program {
 	struct sxsk_pool *pool;
 	struct sxsk_buf held;     /* see received() */
 	atomic_bool stop, failed; /* a link has failed */
+	atomic_uint working;      /* threads */
 	double seconds;
 };
 
@@ -116,6 +122,9 @@ static inline bool stopping(const struct program *program)
 /* For a link's thread that has nothing to do: as --wait says, sleep until one of its n links has news (of
  * `events`, SXSK_WAIT_*, each), or it is time to look again. False: a link has failed; the program ends. */
 bool links_sleep(struct link links[], const unsigned events[], unsigned n);
+
+/* For a link's thread: end the program because of -errno `error` on this link. False. */
+bool link_fail(struct link *link, int error);
 
 /* For a link's thread, at its end: send what is still to be sent, for a moment, give back the
  * rest, let transmissions finish. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Packets made up: Ethernet, IPv4, UDP to the discard port, and in the last bytes a stamp, by which
+ * Packets of one's own: Ethernet, IPv4, UDP to the discard port, and in the last bytes a stamp, by which
  * `rxdrop --verify` tells which ones are missing, late, doubled or spoilt, and how old they are.
  */
 #ifndef SXSK_EXAMPLES_STAMP_H
@@ -12,16 +12,22 @@
 #include <time.h>
 
 #define STAMP_MAGIC 0x7873u
-#define STAMP_LEAST 60u /* bytes: Ethernet's least, and just the headers and the stamp */
-#define STAMP_NS_MASK ((1ull << 48) - 1)
+#define STAMP_LEAST 60u /* bytes: Ethernet's least, and just the headers and a stamp */
+#define STAMP_SIZE 14u  /* of it in the packet; a sum of 4 bytes follows */
+#define STAMP_NS ((1ull << 48) - 1)
 
 struct stamp {
-	uint16_t magic;
-	uint16_t stream; /* of the sender; each counts for itself */
-	uint32_t seq;    /* from 0, and round */
-	uint64_t ns;     /* of CLOCK_MONOTONIC, when it was sent; 48 bits, little-endian */
-} __attribute__((packed));
-#define STAMP_SIZE 14u /* of it in the packet; a sum of 4 bytes follows */
+	uint16_t magic, stream; /* a sender's; each is numbered for itself */
+	uint32_t seq;           /* from 0, and round */
+	uint64_t ns;            /* of CLOCK_MONOTONIC, when it was made; 48 bits, little-endian */
+};
+
+/* Of a packet of STAMP_LEAST bytes: MACs of nobody's, RFC 2544's addresses, UDP to discard. */
+static const unsigned char stamp_headers[] = {
+	2,    0, 0, 0,  0, 2,  2, 0, 0,  0,  0,    1,    8,   0, /* Ethernet */
+	0x45, 0, 0, 46, 0, 0,  0, 0, 64, 17, 0xee, 0x97, 198, 18, 0, 1, 198, 18, 0, 2, /* IPv4 */
+	0,    9, 0, 9,  0, 26, 0, 0                                                    /* UDP */
+};
 
 static inline uint64_t stamp_now(void)
 {
@@ -44,32 +50,7 @@ static inline uint32_t stamp_sum(const unsigned char *data, uint32_t len)
 	return (uint32_t)sum;
 }
 
-/* What a packet of this stream has in common with all others of this length, at least STAMP_LEAST. */
-static inline void stamp_template(unsigned char *data, uint32_t len, uint16_t stream)
-{
-	static const unsigned char headers[42] = {
-		2,    0,  0, 0, 0,   2,  2, 0, 0,  0,  0, 1,
-		8,    0,                                     /* MACs of nobody's; IPv4 */
-		0x45, 0,  0, 0, 0,   0,  0, 0, 64, 17, 0, 0, /* TTL 64, UDP */
-		198,  18, 0, 1, 198, 18, 0, 2, 0,  9,  0, 9,
-		0,    0 /* RFC 2544's addresses; discard */
-	};
-	uint16_t words[10];
-	uint32_t sum = 0;
-
-	memset(data, 0, len);
-	memcpy(data, headers, sizeof(headers));
-	data[16] = (unsigned char)((len - 14) >> 8), data[17] = (unsigned char)(len - 14);
-	data[34] = (unsigned char)(0x80 | stream >> 8), data[35] = (unsigned char)stream;
-	data[38] = (unsigned char)((len - 34) >> 8), data[39] = (unsigned char)(len - 34);
-	memcpy(words, data + 14, sizeof(words));
-	for (unsigned i = 0; i < 10; i++)
-		sum += words[i];
-	words[0] = (uint16_t) ~(sum + (sum >> 16));
-	memcpy(data + 24, words, 2);
-}
-
-/* The last thing to be written to a packet. */
+/* The last thing to be written to a packet of at least STAMP_LEAST bytes. */
 static inline void stamp_write(unsigned char *data, uint32_t len, uint16_t stream, uint32_t seq)
 {
 	struct stamp stamp = { STAMP_MAGIC, stream, seq, htole64(stamp_now()) };

@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# shellcheck shell=bash
+# Completion of the example programs' options and their values, as --help has them: . examples/completion.bash
+
+_sxsk_example()
+{
+	local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} line options=() value=
+	local columns='^  (--[^ ]+) +([^ ]*)'
+
+	while IFS= read -r line; do
+		[[ $line =~ $columns ]] || continue
+		options+=("${BASH_REMATCH[1]}")
+		# A value's name stands in a column of its own, or there is nothing.
+		if [ "${BASH_REMATCH[1]}" = "$before" ]; then
+			value=${line:18:15}
+			value=${value%% *}
+		fi
+	done < <("${COMP_WORDS[0]}" --help 2>/dev/null)
+	case $value in
+	'') mapfile -t COMPREPLY < <(compgen -W "${options[*]}" -- "$word") ;;
+	*'|'*) mapfile -t COMPREPLY < <(compgen -W "${value//|/ }" -- "$word") ;;
+	IF*) mapfile -t COMPREPLY < <(compgen -W "$(ls /sys/class/net)" -- "$word") ;;
+	FILE*) mapfile -t COMPREPLY < <(compgen -f -- "$word") ;;
+	*) COMPREPLY=() ;;
+	esac
+}
+
+complete -F _sxsk_example rxdrop txgen l2fwd-1link l2fwd-2link l2fwd-2link-multicore dump fanout
