@@ -1,0 +1,126 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+# On a terminal the programs show a table, in place: what a terminal makes of their output is looked at here.
+# Elsewhere, and on a terminal that cannot, there is a line each second. In-process links, no root.
+. "$(dirname "${BASH_SOURCE[0]}")/net.sh"
+
+cat >"$lib_tmp/terminal.py" <<'END'
+"""terminal.py ROWS COLUMNS COMMAND...: run it in a pseudo-terminal, press Ctrl-C in its third second; print
+what is on the screen at the end and its exit status."""
+import fcntl, os, pty, re, select, signal, struct, sys, termios, time
+
+rows, columns = int(sys.argv[1]), int(sys.argv[2])
+pid, fd = pty.fork()
+if pid == 0:
+    os.execvp(sys.argv[3], sys.argv[3:])
+fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+data, tables, end = b"", 0, time.monotonic() + 30
+while time.monotonic() < end:
+    if select.select([fd], [], [], 0.1)[0]:
+        try:
+            part = os.read(fd, 65536)
+        except OSError:
+            break
+        if not part:
+            break
+        # Three lots of figures, then Ctrl-C: as the terminal's own key, so for all in the foreground.
+        tables += len(re.findall(rb"depot|rx \d+ pps", part))
+        data += part
+        if tables >= 3:
+            os.write(fd, b"\x03")
+            tables = -1000000
+status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+# A screen of VT100's, as far as the programs may use it.
+screen, row, column, wrap = [[" "] * columns], 0, 0, True
+def put(char):
+    global row, column
+    if column >= columns:
+        if not wrap:
+            column = columns - 1
+        else:
+            row, column = row + 1, 0
+    while len(screen) <= row:
+        screen.append([" "] * columns)
+    screen[row][column] = char
+    column += 1
+text = data.decode()
+while text:
+    code = re.match(r"\x1b\[(\??\d*)([A-Za-z])", text)
+    char = text[0]
+    text = text[code.end() if code else 1:]
+    if code:
+        what = code[1] + code[2]
+        if code[2] == "A" and code[1].isdigit():
+            row -= int(code[1])
+            assert row >= 0 and len(screen) - row <= rows, "up beyond the screen"
+        elif what == "K":
+            for c in range(column, columns):
+                screen[row][c] = " "
+        elif what in ("?7l", "?7h"):
+            wrap = what == "?7h"
+        else:
+            sys.exit(f"unknown: {code[0]!r}")
+    elif char == "\n":
+        row += 1
+    elif char == "\r":
+        column = 0
+    else:
+        put(char)
+    while len(screen) <= row:
+        screen.append([" "] * columns)
+print("\n".join("".join(line).rstrip() for line in screen))
+print(f"wrap {'on' if wrap else 'off'}, status {status}")
+END
+
+# on_terminal ROWS COLUMNS COMMAND...
+on_terminal()
+{
+	bounded 40 python3 "$lib_tmp/terminal.py" "$@" >"$lib_tmp/screen"
+	cat "$lib_tmp/screen"
+}
+
+# lines PATTERN NUMBER: of the screen.
+lines()
+{
+	local n
+
+	n=$(grep -cE -- "$1" "$lib_tmp/screen")
+	[ "$n" = "$2" ] || { echo "$n lines, not $2: $1"; return 1; }
+}
+
+ended_well()
+{
+	[ "$(tail -n 1 "$lib_tmp/screen")" = "wrap on, status 0" ] &&
+		lines '^every frame accounted for$' 1
+}
+
+# One table, whatever the number of times it was drawn; and the account below it.
+table()
+{
+	on_terminal 30 120 env TERM=xterm "$examples/l2fwd-2link" --link1-name mem:a --link2-name mem:b &&
+		lines '^l2fwd-2link +queue +rx pps +Mbit/s +tx pps +Mbit/s +batch +drops$' 1 &&
+		lines '^mem:a +0 +[0-9]{2,} +[0-9]+\.[0-9] +[0-9]{2,} +[0-9]+\.[0-9] +[0-9]+\.[0-9]%' 1 &&
+		lines '^mem:b +0 +[0-9]{2,} ' 1 &&
+		lines '^[0-9]+ s, 2 of 2 links; frames: user [0-9]+, lanes [0-9]+, depot [0-9]{2,}, ' 1 &&
+		lines 'pps drops' 0 && ended_well
+}
+
+# A table that is too high, or too wide, is cut off: it stays in place.
+small()
+{
+	on_terminal 8 60 env TERM=xterm "$examples/rxdrop" --link mem:a --link mem:b --link mem:c --link mem:d \
+		--link mem:e --link mem:f && lines '^rxdrop +queue +rx pps' 1 &&
+		lines '^mem:[a-f] +0 +[0-9]+ ' 4 && lines '^[0-9]+ s, 4 of 6 links; frames: ' 1 && ended_well
+}
+
+dumb()
+{
+	on_terminal 30 120 env TERM=dumb "$examples/rxdrop" --link mem:a && lines ' queue +rx pps' 0 &&
+		lines '^   [123] s  mem:a:0 rx [0-9]+ pps tx 0 pps drops 0$' 3 && ended_well
+}
+
+check "a table in place" table
+check "a table cut to a small terminal" small
+check "a line each second on a terminal that cannot go up" dumb
+finish
