@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * flood: send packets as fast as one processor can, at a given rate, or so that a given number is on
- * the way, until they come back to the same interface.
+ * the way, until they come back: to the same interface, or to the one that --back names.
  *
- *   flood IF --duration 3 [--window PACKETS | --rate PPS] [--size BYTES] [--program pass]
+ *   flood IF --duration 3 [--back IF] [--window PACKETS | --rate PPS] [--size BYTES] [--program pass]
  *
  * The kernel runs an XDP program on packets of its own making and sends those that the program lets
  * pass (BPF_F_TEST_XDP_LIVE_FRAMES, Linux 5.18; the idea is xdp-trafficgen's): no system call, no
@@ -15,7 +15,7 @@
  * With --program pass the interface gets an XDP program of its own: drivers other than veth's send such
  * packets only then.
  *
- * What comes back is counted and dropped by a program at the interface's ingress (clsact).
+ * What comes back is counted and dropped by a program at that interface's ingress (clsact).
  */
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -41,7 +41,7 @@
 
 struct options {
 	const char *ifname;
-	unsigned ifindex, size;
+	unsigned ifindex, back, size;
 	double duration, rate, window;
 	bool program;
 };
@@ -226,7 +226,7 @@ static struct options parse(int argc, char *argv[])
 	struct options o = { .size = 60, .duration = 1 };
 
 	if (argc > 1 && argc % 2 == 0)
-		o.ifindex = if_nametoindex(o.ifname = argv[1]);
+		o.back = o.ifindex = if_nametoindex(o.ifname = argv[1]);
 	for (int i = 2; i + 1 < argc; i += 2)
 		if (strcmp(argv[i], "--duration") == 0)
 			o.duration = number(argv[i + 1], 0, 3600);
@@ -238,11 +238,13 @@ static struct options parse(int argc, char *argv[])
 			o.size = (unsigned)number(argv[i + 1], 14, 1514);
 		else if (strcmp(argv[i], "--program") == 0 && strcmp(argv[i + 1], "pass") == 0)
 			o.program = true;
+		else if (strcmp(argv[i], "--back") == 0)
+			o.back = if_nametoindex(argv[i + 1]);
 		else
 			o.ifindex = 0;
-	if (o.ifindex == 0 || (o.rate > 0 && o.window > 0)) {
-		fputs("usage: flood IF [--duration SECONDS] [--window PACKETS | --rate PPS] "
-		      "[--size BYTES] [--program pass]\n",
+	if (o.ifindex == 0 || o.back == 0 || (o.rate > 0 && o.window > 0)) {
+		fputs("usage: flood IF [--duration SECONDS] [--back IF] "
+		      "[--window PACKETS | --rate PPS] [--size BYTES] [--program pass]\n",
 		      stderr);
 		exit(1);
 	}
@@ -261,7 +263,7 @@ int main(int argc, char *argv[])
 		state = mmap(NULL, sizeof(struct state), PROT_READ | PROT_WRITE, MAP_SHARED, map,
 			     0);
 	if (sender < 0 || counter < 0 || state == MAP_FAILED ||
-	    (o.program && attach_pass(o.ifindex) < 0) || attach_counter(o.ifindex, counter) != 0 ||
+	    (o.program && attach_pass(o.ifindex) < 0) || attach_counter(o.back, counter) != 0 ||
 	    run(&o, sender, state) != 0) {
 		fprintf(stderr, "flood: %s: %s\n", o.ifname, strerror(errno));
 		return 1;

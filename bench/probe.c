@@ -2,9 +2,10 @@
 /*
  * probe: how long a packet takes to a forwarder and back, one at a time, among whatever else is on the way.
  *
- *   probe IF --duration 2 [--interval MICROSECONDS]
+ *   probe IF --duration 2 [--back IF] [--interval MICROSECONDS]
  *
- * A packet socket sends a packet with a number and the time, and waits for it. Prints how many were sent
+ * A packet socket sends a packet with a number and the time, and waits for it there, or at the interface that
+ * --back names. Prints how many were sent
  * and came back, and quantiles of the time in microseconds. A packet that is not back after LOST_MS is
  * lost. The socket sees packets before a program at the interface's ingress does.
  */
@@ -106,22 +107,27 @@ int main(int argc, char *argv[])
 	uint64_t *taken = malloc(SAMPLES_MAX * sizeof(*taken)), end;
 	double duration = 1, interval = 500;
 	unsigned n = 0, sent = 0;
-	int fd;
+	const char *back = argc > 1 ? argv[1] : NULL;
+	int fd, back_fd;
 
 	for (int i = 2; i + 1 < argc; i += 2)
 		if (strcmp(argv[i], "--duration") == 0)
 			duration = strtod(argv[i + 1], NULL);
 		else if (strcmp(argv[i], "--interval") == 0)
 			interval = strtod(argv[i + 1], NULL);
+		else if (strcmp(argv[i], "--back") == 0)
+			back = argv[i + 1];
 	if (argc < 2 || argc % 2 != 0 || !(duration > 0 && duration <= 60) ||
 	    !(interval >= 0 && interval <= 1e6)) {
-		fputs("usage: probe IF [--duration SECONDS] [--interval MICROSECONDS]\n", stderr);
+		fputs("usage: probe IF [--duration SECONDS] [--back IF] [--interval MICROSECONDS]\n",
+		      stderr);
 		return 1;
 	}
 	/* Before flood, which is always busy, on the same processor. Best effort. */
 	(void)sched_setscheduler(0, SCHED_FIFO, &(struct sched_param){ .sched_priority = 1 });
 	fd = open_socket(argv[1]);
-	if (fd < 0 || !taken)
+	back_fd = strcmp(back, argv[1]) == 0 ? fd : open_socket(back);
+	if (fd < 0 || back_fd < 0 || !taken)
 		return fail(argv[1]);
 	end = now() + (uint64_t)(duration * 1e9);
 	while (now() < end && sent < SAMPLES_MAX) {
@@ -131,7 +137,7 @@ int main(int argc, char *argv[])
 		out.sent = now();
 		if (send(fd, &out, sizeof(out), 0) != (ssize_t)sizeof(out) && errno != ENOBUFS)
 			return fail("send");
-		t = await(fd, out.number);
+		t = await(back_fd, out.number);
 		if (t)
 			taken[n++] = t;
 		usleep((unsigned)interval);
