@@ -6,7 +6,7 @@
  * Only libbpf's thin wrappers of bpf(2) and its link query are used: they print nothing, so the
  * process-wide libbpf_set_print() stays the application's.
  */
-#include "prog_inner.h"
+#include "dispatcher.h"
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -15,11 +15,6 @@
 #include <net/if.h>
 #include <string.h>
 #include <unistd.h>
-
-static const char *attach_name(uint32_t attach)
-{
-	return attach == SXSK_ATTACH_NATIVE ? "native" : "SKB";
-}
 
 /* ---- attaching ---------------------------------------------------------------------------------- */
 
@@ -33,8 +28,7 @@ static int link_create(int prog_fd, uint32_t ifindex, uint32_t attach)
 	return bpf_link_create(prog_fd, (int)ifindex, BPF_XDP, &opts);
 }
 
-/* Does this error mean that the driver cannot, as opposed to that nobody may? */
-static bool native_refused(int err)
+bool sxsk_priv_native_refused(int err)
 {
 	return err < 0 && err != -EBUSY && err != -EEXIST && err != -EPERM && err != -ENODEV &&
 	       err != -ENOMEM && err != -EMFILE && err != -ENFILE;
@@ -49,7 +43,7 @@ static int program_attach(int prog_fd, uint32_t ifindex, uint32_t *attach)
 	if (automatic)
 		*attach = SXSK_ATTACH_NATIVE;
 	fd = link_create(prog_fd, ifindex, *attach);
-	if (automatic && native_refused(fd)) {
+	if (automatic && sxsk_priv_native_refused(fd)) {
 		*attach = SXSK_ATTACH_SKB;
 		fd = link_create(prog_fd, ifindex, *attach);
 	}
@@ -67,10 +61,8 @@ int sxsk_priv_load_error(int err, const char *what)
 	return sxsk_priv_fail(err, "cannot %s: %s", what, strerror(err));
 }
 
-static int attach_error(int err, const char *ifname, uint32_t attach)
+int sxsk_priv_attach_error(int err, const char *ifname, uint32_t attach)
 {
-	const char *name = attach_name(attach);
-
 	switch (err) {
 	case EPERM:
 		return sxsk_priv_load_error(err, "attach the XDP program");
@@ -98,8 +90,8 @@ static int attach_error(int err, const char *ifname, uint32_t attach)
 				"or SXSK_ATTACH_SKB",
 				ifname);
 	}
-	return sxsk_priv_fail(err, "cannot attach the XDP program to %s (%s): %s", ifname, name,
-			      strerror(err));
+	return sxsk_priv_fail(err, "cannot attach the XDP program to %s (%s): %s", ifname,
+			      sxsk_attach_name(attach), strerror(err));
 }
 
 /* ---- what is on the interface already ------------------------------------------------------------- */
@@ -131,7 +123,8 @@ static struct bpf_prog_info program_info(int fd)
 
 void sxsk_priv_program_known(struct sxsk_priv_prog *prog)
 {
-	const struct bpf_prog_info info = program_info(prog->prog_fd);
+	const struct bpf_prog_info info =
+		program_info(prog->entry_fd >= 0 ? prog->entry_fd : prog->prog_fd);
 
 	prog->id = info.id;
 	memcpy(prog->name, info.name, sizeof(prog->name));
@@ -154,6 +147,12 @@ int sxsk_priv_occupied(uint32_t id, const char *ifname, const char *name)
 			name, ifname, id);
 		return -EAGAIN;
 	}
+	if (strcmp(info.name, "xdp_dispatcher") == 0)
+		return sxsk_priv_fail(
+			EBUSY,
+			"%s has libxdp's dispatcher (id %u, see `xdp-loader status`): "
+			"open with SXSK_ATTACH_DISPATCHER to be in there too",
+			ifname, id);
 	return sxsk_priv_fail(
 		EBUSY,
 		"%s has another XDP program attached (id %u%s%s): take it off with `ip "
@@ -166,25 +165,32 @@ int sxsk_priv_occupied(uint32_t id, const char *ifname, const char *name)
 int sxsk_priv_prog_attach(struct sxsk_priv_prog *prog, uint32_t ifindex, const char *ifname,
 			  uint32_t attach)
 {
-	int fd = program_attach(prog->prog_fd, ifindex, &attach);
 	int64_t id;
+	int fd;
 
+	strncpy(prog->ifname, ifname, sizeof(prog->ifname) - 1);
+	if (attach == SXSK_ATTACH_DISPATCHER) {
+		prog->attach = attach;
+		return sxsk_priv_dispatcher_enter(prog, ifindex);
+	}
+	fd = program_attach(prog->prog_fd, ifindex, &attach);
 	if (fd >= 0) {
 		prog->link_fd = fd;
 		prog->attach = attach;
-		strncpy(prog->ifname, ifname, sizeof(prog->ifname) - 1);
 		return 0;
 	}
 	if (fd != -EBUSY && fd != -EEXIST)
-		return attach_error(-fd, ifname, attach);
+		return sxsk_priv_attach_error(-fd, ifname, attach);
 	/* Somebody came between our look and our attach; or a device above or below has one. */
 	id = sxsk_priv_attached_id(ifindex, ifname);
 	return id > 0 ? sxsk_priv_occupied((uint32_t)id, ifname, prog->name) :
-			attach_error(-fd, ifname, attach);
+			sxsk_priv_attach_error(-fd, ifname, attach);
 }
 
 void sxsk_priv_prog_detach(struct sxsk_priv_prog *prog)
 {
+	if (prog->entry_fd >= 0)
+		sxsk_priv_dispatcher_leave(prog);
 	if (prog->link_fd < 0)
 		return;
 	/* Also when some process was forked without running our handlers. */

@@ -176,6 +176,21 @@ int sxsk_priv_code_finish(struct sxsk_priv_code *c)
 		       0;
 }
 
+int sxsk_priv_code_make(struct sxsk_priv_code *c, bool frags, int map_fd,
+			const struct sxsk_priv_source *from)
+{
+	int err = sxsk_priv_code_init(c, frags);
+
+	if (err)
+		return err;
+	err = sxsk_priv_rx_questions(from, c->rx_question);
+	if (!err)
+		err = from->generate(c, map_fd, from->what, from->n);
+	if (err)
+		sxsk_priv_code_free(c);
+	return err;
+}
+
 int sxsk_priv_code_load(int map_fd, const struct sxsk_priv_source *from)
 {
 	struct bpf_prog_load_opts opts = { .sz = sizeof(opts),
@@ -186,20 +201,14 @@ int sxsk_priv_code_load(int map_fd, const struct sxsk_priv_source *from)
 
 	/* Without the flag before Linux 5.18: no multi-buffer packets. */
 	for (int frags = 1; frags >= 0 && fd == -EINVAL; frags--) {
-		int err = sxsk_priv_code_init(&c, frags);
+		const int err = sxsk_priv_code_make(&c, frags, map_fd, from);
 
 		if (err)
 			return err;
-		err = sxsk_priv_rx_questions(from, c.rx_question);
-		if (!err)
-			err = from->generate(&c, map_fd, from->what, from->n);
 		opts.prog_flags = (frags ? BPF_F_XDP_HAS_FRAGS : 0) | bound;
-		if (!err)
-			fd = bpf_prog_load(BPF_PROG_TYPE_XDP, PROGRAM_NAME, "Dual BSD/GPL", c.insn,
-					   c.n, &opts);
+		fd = bpf_prog_load(BPF_PROG_TYPE_XDP, PROGRAM_NAME, "Dual BSD/GPL", c.insn, c.n,
+				   &opts);
 		sxsk_priv_code_free(&c);
-		if (err)
-			return err;
 	}
 	return fd < 0 ? sxsk_priv_load_error(-fd, "load the XDP program") : fd;
 }

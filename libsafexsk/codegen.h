@@ -78,6 +78,9 @@ struct sxsk_priv_source {
 	uint32_t ifindex;
 	const char *ifname;
 };
+/* Its instructions: 0, and free them; or -errno. */
+int sxsk_priv_code_make(struct sxsk_priv_code *c, bool frags, int map_fd,
+			const struct sxsk_priv_source *from);
 /* The program's descriptor or -errno, with a sentence. */
 int sxsk_priv_code_load(int map_fd, const struct sxsk_priv_source *from);
 

@@ -508,8 +508,8 @@ struct sxsk_priv_steering {
 	uint32_t attach;
 	uint32_t metadata; /* SXSK_METADATA_RX_* that the program has to write */
 };
-/* Before the first system call: is it one, and has it such a target? 0 or -EINVAL. */
-int sxsk_priv_prog_check(const struct sxsk_prog *prog, uint32_t target);
+/* Before the first system call: is it one, has it such a target, can it be attached so? 0 or -errno. */
+int sxsk_priv_prog_check(const struct sxsk_prog *prog, uint32_t target, uint32_t attach);
 /* 0 and *ret_prog, attached and counted as *ret_attach says; or -errno. */
 int sxsk_priv_prog_get(const struct sxsk_priv_steering *wanted, struct sxsk_priv_prog **ret_prog,
 		       uint32_t *ret_attach);

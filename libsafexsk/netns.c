@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A network namespace is entered by one thread (setns), and no descriptor of it is kept afterwards: that would
- * keep the namespace, and the interfaces in it, alive after the last socket.
+ * keep the namespace, and the interfaces in it, alive after the last socket. (A program in libxdp's dispatcher
+ * has one until then.)
  */
 #include "netns.h"
 #include "internal.h"
@@ -13,7 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static int open_home(void)
+int sxsk_priv_netns_here(void)
 {
 	/* The first is missing in some sandboxes. */
 	int fd = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
@@ -63,7 +64,7 @@ int sxsk_priv_netns_enter(const char *path, int *ret_home)
 	*ret_home = NETNS_HERE;
 	if (!path)
 		return 0;
-	home = open_home();
+	home = sxsk_priv_netns_here();
 	if (home < 0)
 		return home;
 	err = enter(path, home);

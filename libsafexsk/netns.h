@@ -9,5 +9,7 @@
  * *ret_home is for the way back. */
 int sxsk_priv_netns_enter(const char *path, int *ret_home);
 void sxsk_priv_netns_leave(int home);
+/* A descriptor of the thread's own, or -errno. */
+int sxsk_priv_netns_here(void);
 
 #endif

@@ -11,7 +11,7 @@
  * id: ids are never ambiguous, while an interface's name and index are, across namespaces and after
  * a removal.
  */
-#include "prog_inner.h"
+#include "dispatcher.h"
 
 #include "clock.h"
 
@@ -82,6 +82,9 @@ static void close_fd(int fd)
 static void program_free(struct sxsk_priv_prog *prog)
 {
 	close_fd(prog->link_fd);
+	close_fd(prog->entry_fd);
+	close_fd(prog->owner_fd);
+	close_fd(prog->netns_fd);
 	close_fd(prog->prog_fd);
 	close_fd(prog->map_fd);
 	free(prog->from.what);
@@ -141,6 +144,7 @@ static int record_create(struct sxsk_priv_prog **ret_prog)
 	if (!prog)
 		return sxsk_priv_fail(ENOMEM, "no memory for the XDP program's record");
 	prog->map_fd = prog->prog_fd = prog->link_fd = -1;
+	prog->entry_fd = prog->owner_fd = prog->netns_fd = -1;
 	*ret_prog = prog;
 	return 0;
 }
@@ -327,18 +331,28 @@ void sxsk_prog_unref(struct sxsk_prog *cookie)
 		misused(cookie, false, "sxsk_prog_unref");
 }
 
-/* Under the lock: the program of a new descriptor takes the place of the one before. */
-static int program_replace(struct sxsk_priv_prog *prog, int fd)
+static int link_replace(const struct sxsk_priv_prog *prog, int fd)
 {
-	const int err = prog->link_fd >= 0 ? bpf_link_update(prog->link_fd, fd, NULL) : 0;
+	const int err = bpf_link_update(prog->link_fd, fd, NULL);
 
+	if (err == -ENOLINK)
+		return sxsk_priv_fail(ENODEV, "interface %s is gone, and its XDP program with it",
+				      prog->ifname);
+	return err ? sxsk_priv_load_error(-err, "replace the XDP program") : 0;
+}
+
+/* Under the lock: the program of a new descriptor takes the place of the one before. */
+static int program_replace(struct sxsk_priv_prog *prog, int fd, const struct sxsk_priv_source *to)
+{
+	int err = 0;
+
+	if (prog->link_fd >= 0)
+		err = link_replace(prog, fd);
+	else if (prog->entry_fd >= 0)
+		err = sxsk_priv_dispatcher_replace(prog, to);
 	if (err) {
 		close(fd);
-		if (err == -ENOLINK)
-			return sxsk_priv_fail(ENODEV,
-					      "interface %s is gone, and its XDP program with it",
-					      prog->ifname);
-		return sxsk_priv_load_error(-err, "replace the XDP program");
+		return err;
 	}
 	close(prog->prog_fd);
 	prog->prog_fd = fd;
@@ -350,7 +364,7 @@ static int program_replace(struct sxsk_priv_prog *prog, int fd)
 static int program_renew(struct sxsk_priv_prog *prog, const struct sxsk_priv_source *to)
 {
 	const int fd = sxsk_priv_code_load(prog->map_fd, to);
-	const int err = fd < 0 ? fd : program_replace(prog, fd);
+	const int err = fd < 0 ? fd : program_replace(prog, fd, to);
 
 	if (err)
 		return err;
@@ -417,16 +431,21 @@ int sxsk_prog_filter(struct sxsk_prog *prog, const struct sock_filter *filter, u
 
 /* ---- for a socket ----------------------------------------------------------------------------------- */
 
-int sxsk_priv_prog_check(const struct sxsk_prog *cookie, uint32_t target)
+int sxsk_priv_prog_check(const struct sxsk_prog *cookie, uint32_t target, uint32_t attach)
 {
 	struct sxsk_priv_prog *prog;
-	bool inherited, too_high;
+	bool inherited, too_high, foreign;
 
 	lock();
 	prog = program_of(cookie);
 	inherited = is_inherited(cookie);
 	too_high = prog && !prog->map_of_another && target >= SXSK_MAX_TARGETS;
+	foreign = prog && prog->map_of_another && attach == SXSK_ATTACH_DISPATCHER;
 	unlock();
+	if (foreign)
+		return sxsk_priv_fail(EOPNOTSUPP,
+				      "attach is dispatcher, and prog is of an object file: attach "
+				      "it with `xdp-loader load`, and give its map as map_fd");
 	if (too_high)
 		return sxsk_priv_fail(EINVAL, "target is %u: at most %d", target,
 				      SXSK_MAX_TARGETS - 1);
@@ -449,7 +468,7 @@ static int program_share(struct sxsk_priv_prog *prog, const struct sxsk_priv_ste
 			EBUSY,
 			"another socket of this process attached the XDP program to %s as "
 			"%s: ask for SXSK_ATTACH_AUTO or the same for all its sockets",
-			w->ifname, prog->attach == SXSK_ATTACH_NATIVE ? "native" : "SKB");
+			w->ifname, sxsk_attach_name(prog->attach));
 	prog->sockets++;
 	return 0;
 }
@@ -494,19 +513,35 @@ static int program_attach(struct sxsk_priv_prog *prog, const struct sxsk_priv_st
 	return err;
 }
 
+/* Is it on the interface, where `id` is, alone or in the dispatcher? */
+static bool is_on(const struct sxsk_priv_prog *prog, uint32_t id,
+		  const struct sxsk_priv_steering *w)
+{
+	return prog->entry_fd >= 0 ? sxsk_priv_dispatcher_has(w->ifindex, prog->id) :
+				     prog->id == id;
+}
+
+/* Only libxdp's dispatcher has room for one more. */
+static bool has_room(uint32_t id, const struct sxsk_priv_steering *w)
+{
+	return !id || (w->attach == SXSK_ATTACH_DISPATCHER && !program_by_id(id));
+}
+
 /* The library's own. */
 static int find_own(uint32_t id, const struct sxsk_priv_steering *w,
 		    struct sxsk_priv_prog **ret_prog)
 {
 	const struct sxsk_rule all = { .sz = sizeof(all) };
-	struct sxsk_priv_prog *prog = id ? program_by_id(id) : NULL;
+	struct sxsk_priv_prog *prog = id ? programs.first : NULL;
 	int err;
 
-	if (prog && !prog->cookie) {
+	while (prog && (prog->cookie || !is_on(prog, id, w)))
+		prog = prog->next;
+	if (prog) {
 		*ret_prog = prog;
 		return program_share(prog, w);
 	}
-	if (id)
+	if (!has_room(id, w))
 		return in_the_way(id, w->ifname, PROGRAM_NAME);
 	err = program_create(ret_prog, &all, 1);
 	return err ? err : program_attach(*ret_prog, w);
@@ -521,7 +556,7 @@ static int find_given(uint32_t id, const struct sxsk_priv_steering *w,
 	if (!prog)
 		return -ESTALE; /* said without the lock */
 	*ret_prog = prog;
-	if (prog->sockets && prog->id == id)
+	if (prog->sockets && id && is_on(prog, id, w))
 		return program_share(prog, w);
 	if (prog->sockets)
 		return sxsk_priv_fail(
@@ -529,7 +564,7 @@ static int find_given(uint32_t id, const struct sxsk_priv_steering *w,
 			"the program was put on %s: it cannot be on %s too, make one for each "
 			"interface",
 			prog->ifname, w->ifname);
-	return id ? in_the_way(id, w->ifname, prog->name) : program_attach(prog, w);
+	return has_room(id, w) ? program_attach(prog, w) : in_the_way(id, w->ifname, prog->name);
 }
 
 static int check_map(int fd, int given)

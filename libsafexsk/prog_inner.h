@@ -4,6 +4,7 @@
  *
  *   prog.c      the objects: who owns one, which sockets it has, its XSKMAP
  *   attach.c    onto an interface, and what is there already
+ *   dispatcher.c   beside others' programs, by libxdp's dispatcher; with libxdp.c and entry.c
  *   steer.c     rules to instructions
  *   filter.c    classic BPF to instructions
  *   codegen.c   instructions
@@ -25,11 +26,16 @@ struct sxsk_priv_prog {
 	uint32_t sockets; /* that it steers to: while there are any, it is attached */
 	uint32_t id;      /* the kernel's program id */
 	char name[16];    /* and its name */
-	uint32_t attach;  /* in force while attached: SXSK_ATTACH_NATIVE or _SKB */
+	uint32_t attach;  /* in force while attached: SXSK_ATTACH_NATIVE, _SKB or _DISPATCHER */
 	char ifname[16];  /* where it is attached, for sentences */
 	int map_fd;
-	int prog_fd;                  /* -1: somebody else's program, of whom we have the map */
-	int link_fd;                  /* -1: not attached */
+	int prog_fd; /* -1: somebody else's program, of whom we have the map */
+	int link_fd; /* -1: not attached, or in the dispatcher */
+	/* In libxdp's dispatcher, otherwise all -1, see dispatcher.c. */
+	int entry_fd;     /* the program that is in there, prog_fd's double */
+	int owner_fd;     /* the map that says that we live */
+	int netns_fd;     /* where the interface is; for no longer than a socket is there */
+	uint32_t ifindex; /* and which */
 	struct sxsk_priv_source from; /* of a program of the library's */
 	bool map_of_another; /* keyed by queue + target; otherwise by target * TARGET_QUEUES + queue */
 };
@@ -65,6 +71,9 @@ int64_t sxsk_priv_attached_id(uint32_t ifindex, const char *ifname);
 /* Somebody else's program is there: -EBUSY with a sentence, or -EAGAIN. `name` is ours. */
 int sxsk_priv_occupied(uint32_t id, const char *ifname, const char *name);
 int sxsk_priv_load_error(int err, const char *what);
+int sxsk_priv_attach_error(int err, const char *ifname, uint32_t attach);
+/* Does this error mean that the driver cannot, as opposed to that nobody may? */
+bool sxsk_priv_native_refused(int err);
 /* Its id and name, from the descriptor. */
 void sxsk_priv_program_known(struct sxsk_priv_prog *prog);
 

@@ -106,9 +106,9 @@ static int check_steering(const struct sxsk_socket_opts *o)
 
 	if (o->steer > SXSK_STEER_ALL)
 		return sxsk_priv_fail(EINVAL, "steer is %u: no such way to steer", o->steer);
-	if (o->attach > SXSK_ATTACH_SKB)
-		return sxsk_priv_fail(o->attach == SXSK_ATTACH_DISPATCHER ? EOPNOTSUPP : EINVAL,
-				      "attach is %u: use auto, native or SKB", o->attach);
+	if (o->attach > SXSK_ATTACH_DISPATCHER)
+		return sxsk_priv_fail(EINVAL, "attach is %u: use auto, native, SKB or dispatcher",
+				      o->attach);
 	if (o->map_fd < 0)
 		return sxsk_priv_fail(EINVAL, "map_fd is %d: no descriptor", o->map_fd);
 	if (o->prog && o->map_fd)
@@ -127,8 +127,13 @@ static int check_steering(const struct sxsk_socket_opts *o)
 		return sxsk_priv_fail(EINVAL, "attach is %s: with %s no program is attached",
 				      sxsk_attach_name(o->attach),
 				      which ? which : "SXSK_STEER_NONE");
+	if (o->attach == SXSK_ATTACH_DISPATCHER && o->metadata & METADATA_RX)
+		return sxsk_priv_fail(EOPNOTSUPP,
+				      "attach is dispatcher, and metadata of received packets is "
+				      "asked for, which takes a program of the driver's own: open "
+				      "without one of them");
 	if (o->prog)
-		return sxsk_priv_prog_check(o->prog, o->target);
+		return sxsk_priv_prog_check(o->prog, o->target, o->attach);
 	return 0;
 }
 

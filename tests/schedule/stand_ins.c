@@ -24,9 +24,9 @@ int sxsk_priv_busy_poll_check(struct sxsk_socket_opts *o)
 
 /* ---- prog.c: nor for a program ------------------------------------------------------------------ */
 
-int sxsk_priv_prog_check(const struct sxsk_prog *prog, uint32_t target)
+int sxsk_priv_prog_check(const struct sxsk_prog *prog, uint32_t target, uint32_t attach)
 {
-	(void)prog, (void)target;
+	(void)prog, (void)target, (void)attach;
 	return 0;
 }
 

@@ -32,7 +32,7 @@ static void prepare_options(void)
 static void check_contradictions(void)
 {
 	const struct {
-		uint32_t steer, flags, target, attach;
+		uint32_t steer, flags, target, attach, metadata;
 		int32_t map_fd;
 		bool prog;
 		int err;
@@ -46,6 +46,14 @@ static void check_contradictions(void)
 		{ .map_fd = 9, .prog = true, .err = EINVAL, .words = "map_fd is another" },
 		{ .map_fd = 9, .steer = 1, .err = EINVAL, .words = "and steer too" },
 		{ .map_fd = 9, .attach = 1, .err = EINVAL, .words = "with map_fd no program" },
+		{ .map_fd = 9, .attach = 3, .err = EINVAL, .words = "with map_fd no program" },
+		{ .attach = 3, .err = EINVAL, .words = "with SXSK_STEER_NONE no program" },
+		{ .steer = 1, .attach = 4, .err = EINVAL, .words = "attach is 4" },
+		{ .steer = 1,
+		  .attach = SXSK_ATTACH_DISPATCHER,
+		  .metadata = SXSK_METADATA_RX_HASH,
+		  .err = EOPNOTSUPP,
+		  .words = "a program of the driver's own" },
 		{ .map_fd = 9, .flags = SXSK_SOCKET_NO_RX, .err = EINVAL, .words = "no packet" },
 		{ .prog = true, .steer = 1, .err = EINVAL, .words = "and steer too" },
 		{ .prog = true, .flags = SXSK_SOCKET_NO_RX, .err = EINVAL, .words = "no packet" },
@@ -59,6 +67,7 @@ static void check_contradictions(void)
 			.flags = rows[i].flags,
 			.target = rows[i].target,
 			.attach = rows[i].attach,
+			.metadata = rows[i].metadata,
 			.map_fd = rows[i].map_fd,
 			.prog = rows[i].prog ? sealed_prog : NULL,
 		};

@@ -251,6 +251,8 @@ Test(prog_object, decides_by_itself_and_has_so_many_entries)
 
 	refused_with(sxsk_prog_steer(prog, NULL, 0), -EOPNOTSUPP, "it decides by itself");
 	refused(pool, "v0", 0, opts, -EINVAL, "no entry 4");
+	opts.attach = SXSK_ATTACH_DISPATCHER;
+	refused(pool, "v0", 0, opts, -EOPNOTSUPP, "prog is of an object file");
 	cr_expect_eq(program_on("v0"), 0);
 	sxsk_prog_unref(prog);
 	sxsk_pool_unref(pool);

@@ -5,6 +5,7 @@
 #   vm_kernel trixie-backports 6.18          fetched, or in the cache: see tests/vm/kernel
 #   vm_guest NAME                            a new guest: the other functions are about the last one
 #   vm_add build/examples/l2fwd-1link ...    programs, with the libraries that they need
+#   vm_place /usr/lib/FILE ...               other files, with their paths
 #   vm_command NAME SECONDS COMMAND...       what is to be run, one after the other
 #   vm_nic hubport,hubid=0                   one more interface, and what it is connected to
 #   vm_boot 120                              run it all, bounded, in the background
@@ -52,6 +53,12 @@ vm_add()
 		*) cp -Lu "$file" "$vm_tree/lib/" ;;
 		esac || return 1
 	done
+}
+
+# vm_place FILE...: what has to be where it is here.
+vm_place()
+{
+	cp -L --parents "$@" "$vm_tree"
 }
 
 # vm_command NAME SECONDS COMMAND...: a line of shell; NAME without spaces.

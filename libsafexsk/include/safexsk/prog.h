@@ -12,11 +12,29 @@
  * A program is on one interface at a time: from the open of its first socket to the close of its last.
  * It is held by a bpf_link, so it leaves with the process however that ends; nothing is pinned.
  *
+ * Other XDP programs stay on the interface if they and this one are in libxdp's dispatcher
+ * (sxsk_socket_opts.attach = SXSK_ATTACH_DISPATCHER; `xdp-loader load` puts programs there, `xdp-loader status`
+ * shows them). It runs after those with libxdp's default priority: what these drop does not come, and what no
+ * socket gets goes on to the next. There
+ * - it is native where the driver can, else SKB, or as the dispatcher is already;
+ * - it is pinned, so a killed process leaves its program behind (safexsk and a number): that one takes no
+ *   packets, and goes with the next open with SXSK_ATTACH_DISPATCHER on the interface. So it does where the
+ *   last close may not take it out any more;
+ * - other processes that live keep theirs: several may have sockets on the interface, on different queues;
+ * - packets longer than a page come if all programs in there can take them (xdp.frags);
+ * - sxsk_prog_steer() puts the new rules beside the old for a moment: a packet meets the old ones, then, if
+ *   they leave it to the stack, the new;
+ * - programs of object files and metadata of received packets are refused.
+ * It takes a kernel that loads programs of type EXT (Linux 5.10, unless it is told not to) and the BPF file
+ * system in /sys/fs/bpf; -EOPNOTSUPP says what is missing.
+ *
  *     call                                needs
  *     sxsk_prog_create, _steer, _filter   CAP_BPF and CAP_NET_ADMIN
  *     sxsk_socket_open, nothing steers    CAP_NET_RAW
  *       with map_fd                       CAP_NET_RAW
  *       with prog or SXSK_STEER_ALL       CAP_NET_RAW, and CAP_BPF and CAP_NET_ADMIN
+ *     _open, _close, sxsk_prog_steer and  CAP_SYS_ADMIN as well
+ *       _filter, in the dispatcher
  *     all others                          nothing
  *
  * So a program without privileges can do with a descriptor of the map, from one that has them (SCM_RIGHTS).
@@ -141,20 +159,21 @@ SXSK_API SXSK_MUST_CHECK struct sxsk_prog *sxsk_prog_ref(struct sxsk_prog *prog)
 SXSK_API void sxsk_prog_unref(struct sxsk_prog *prog);
 
 /** Replace the program's rules. The first rule that matches a packet decides; what none matches goes to
- * the kernel's stack. Under traffic too: each packet meets either all the old rules or all the new ones.
+ * the kernel's stack. Under traffic too: each packet meets either all the old rules or all the new ones (but
+ * in the dispatcher, see above).
  * What the sockets' rings hold already stays. On error the old rules stay.
  *
  * Returns:   0 or -errno
  * Errors:    -EINVAL (a rule that is wrong or can never match), -E2BIG (more than SXSK_MAX_RULES),
  *            -EPERM (needs CAP_BPF and CAP_NET_ADMIN), -ENODEV (the interface is gone), -ENOMEM,
- *            -EOPNOTSUPP (a program of an object file);
+ *            -EOPNOTSUPP (a program of an object file), -EBUSY (no place in the dispatcher);
  *            misuse: SXSK_MISUSE_PROG (then -EINVAL)
  * Ownership: borrows
  * Threads:   any thread; blocking
  * Ordering:  when it returns, no packet meets the old rules any more, but for those on their way
  * Syscalls:  bpf
  * Since:     0.1
- * Source:    bpf_link_update, Linux 5.9
+ * Source:    bpf_link_update, Linux 5.9; for the dispatcher xdp-tools, lib/libxdp/protocol.org
  */
 SXSK_API SXSK_MUST_CHECK int sxsk_prog_steer(struct sxsk_prog *prog, const struct sxsk_rule rules[],
 					     unsigned n);

@@ -34,11 +34,12 @@ enum sxsk_mode {
 
 /** How the XDP program is attached. */
 enum sxsk_attach {
-	SXSK_ATTACH_AUTO = 0,       /**< native where the driver has it, else SKB */
-	SXSK_ATTACH_NATIVE = 1,     /**< in the driver */
-	SXSK_ATTACH_SKB = 2,        /**< generic, works on every interface */
-	SXSK_ATTACH_DISPATCHER = 3, /**< libxdp's dispatcher, beside other programs */
-	SXSK_ATTACH_NONE = 4,       /**< reported only: no program is attached */
+	SXSK_ATTACH_AUTO = 0,   /**< native where the driver has it, else SKB */
+	SXSK_ATTACH_NATIVE = 1, /**< in the driver */
+	SXSK_ATTACH_SKB = 2,    /**< generic, works on every interface */
+	/** In libxdp's dispatcher, so that other XDP programs stay: see prog.h */
+	SXSK_ATTACH_DISPATCHER = 3,
+	SXSK_ATTACH_NONE = 4, /**< reported only: no program is attached */
 };
 
 /** sxsk_socket_opts.flags */
@@ -196,16 +197,19 @@ struct sxsk_socket_stats {
  *
  * Returns:   0 and *ret_socket, or -errno and *ret_socket untouched
  * Errors:    -EINVAL (an option or name; no such queue), -ENODEV (no such interface), -EBUSY (queue
- *            taken, or a foreign XDP program attached; other NAPI settings), -EPERM (needs CAP_NET_RAW,
- *            and CAP_NET_ADMIN and CAP_BPF for the program; for busy polling see its options),
- *            -EOPNOTSUPP (zero-copy or native refused by the driver; no busy polling in this kernel),
+ *            taken, or a foreign XDP program attached; no place in the dispatcher; other NAPI settings),
+ *            -EPERM (needs CAP_NET_RAW, and CAP_NET_ADMIN and CAP_BPF for the program; for the dispatcher
+ *            see prog.h, for busy polling its options), -EOPNOTSUPP (zero-copy or native refused by the
+ *            driver; no busy polling, or no dispatcher, in this kernel),
  *            -ENOBUFS (locked memory), -ENOMEM, -ENFILE (SXSK_MAX_SOCKETS), -ESHUTDOWN;
  *            misuse: SXSK_MISUSE_POOL, SXSK_MISUSE_PROG (then -EINVAL)
  * Ownership: returns owned (sxsk_socket_close); shares the pool and the program
  * Threads:   any thread; blocking (up to 2 s while the queue's last socket is being torn down)
  * Ordering:  the caller publishes the pointer to other threads
  * Syscalls:  socket, setsockopt, getsockopt, mmap, bind, bpf, membarrier, epoll_create1, eventfd2; with
- *            netns openat, setns; for busy polling fsopen, fsconfig, fsmount, openat, pread64, pwrite64
+ *            netns openat, setns; for busy polling fsopen, fsconfig, fsmount, openat, pread64, pwrite64;
+ *            for the dispatcher what libxdp makes, in a thread (clone3, unshare, setns, openat, flock,
+ *            mkdir, unlink, rmdir)
  * Since:     0.1
  * Source:    Linux Documentation/networking/af_xdp.rst
  */
@@ -243,7 +247,8 @@ SXSK_API SXSK_MUST_CHECK int sxsk_socket_open_all(struct sxsk_socket *ret_socket
  * Ownership: takes
  * Threads:   any thread; blocking until other threads left the socket (about a millisecond)
  * Ordering:  everything other threads did in the socket's calls happens before the return
- * Syscalls:  membarrier, bpf, write, munmap, close; after busy polling pread64, pwrite64
+ * Syscalls:  membarrier, bpf, write, munmap, close; after busy polling pread64, pwrite64; in the dispatcher
+ *            as sxsk_socket_open()
  * Since:     0.1
  * Source:    the asymmetric fence: membarrier(2)
  */
