@@ -477,7 +477,7 @@ MUTATIONS = [
     ("what lay before an earlier packet counts", "rx_metadata.c",
      "memset(at, 0, sizeof(mark));", "", "rx_metadata is_that_of_this_packet_only"),
     ("new rules do not reach the interface", "prog.c",
-     "prog->link_fd >= 0 ? bpf_link_update(prog->link_fd, fd, NULL) : 0", "0",
+     "const int err = bpf_link_update(prog->link_fd, fd, NULL);", "const int err = 0; (void)fd;",
      "prog_steer changed_rules_move_packets_and_lose_none_native"),
     ("a forked child holds the program", "prog.c",
      "for (; prog; prog = next) { next = prog->next; program_free(prog); }", "(void)next; (void)prog;",
