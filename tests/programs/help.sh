@@ -41,26 +41,40 @@ values_completed()
 		[ -z "$(completed "$1" --bufnum '')" ]
 }
 
-# The example, on in-process links instead, by nobody. It ends well, and packets came or went.
-example_works()
+# Start the example, on in-process links instead, by nobody, beside the others.
+start_example()
 {
 	local words
 
-	read -r -a words < <("$1" --help | sed -n "s/^example: ${1##*/} //p" | sed 's/veth\([0-9]\)/mem:veth\1/g; s/@[0-9]//g')
+	read -r -a words < <("$1" --help | sed -n "s/^example: ${1##*/} //p" |
+		sed 's/veth\([0-9]\)/mem:veth\1/g; s/@[0-9]//g')
 	[ ${#words[@]} -gt 1 ] || return 1
-	bounded 20 "${nobody[@]}" sh -c 'cd / && exec "$@"' sh "$1" "${words[@]}" --duration 1 --json \
-		>"$program_log" || return 1
+	# shellcheck disable=SC2016
+	start timeout -k 5 20 "${nobody[@]}" sh -c 'cd / && exec "$@"' sh "$1" "${words[@]}" \
+		--duration 1 --json >"$lib_tmp/${1##*/}" 2>&1
+	running[$1]=$started
+}
+
+# It ends well, and packets came or went.
+example_works()
+{
+	program_log=$lib_tmp/${1##*/}
+	wait "${running[$1]}" || { cat "$program_log"; return 1; }
 	cat "$program_log"
 	[ "$(field "d['accounted'], sum(l['rx_packets'] + l['tx_packets'] for l in d['links']) > 100")" = \
 		"True True" ]
 }
 
+declare -A running
 for program in "$examples"/*; do
 	[ -f "$program" ] && [ -x "$program" ] || continue
 	name=${program##*/}
+	start_example "$program" || fail "$name: no example"
 	check "$name: every option is completed" all_completed "$program"
 	check "$name: values are completed" values_completed "$program"
-	check "$name: its example works" example_works "$program"
+done
+for program in "${!running[@]}"; do
+	check "${program##*/}: its example works" example_works "$program"
 done
 check "interfaces are completed" eval \
 	'completed "$examples/rxdrop" --link "" | diff - <(ls /sys/class/net | sort)'

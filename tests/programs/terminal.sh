@@ -73,11 +73,17 @@ print("\n".join("".join(line).rstrip() for line in screen))
 print(f"wrap {'on' if wrap else 'off'}, status {status}")
 END
 
-# on_terminal ROWS COLUMNS COMMAND...
+# on_terminal NAME ROWS COLUMNS COMMAND...: beside the others; what was on the screen is in a file of that name.
 on_terminal()
 {
-	bounded 40 python3 "$lib_tmp/terminal.py" "$@" >"$lib_tmp/screen"
-	cat "$lib_tmp/screen"
+	start timeout -k 5 40 python3 "$lib_tmp/terminal.py" "${@:2}" >"$lib_tmp/$1" 2>&1
+}
+
+# shown NAME
+shown()
+{
+	screen=$lib_tmp/$1
+	cat "$screen"
 }
 
 # lines PATTERN NUMBER: of the screen.
@@ -85,21 +91,20 @@ lines()
 {
 	local n
 
-	n=$(grep -cE -- "$1" "$lib_tmp/screen")
+	n=$(grep -cE -- "$1" "$screen")
 	[ "$n" = "$2" ] || { echo "$n lines, not $2: $1"; return 1; }
 }
 
 ended_well()
 {
-	[ "$(tail -n 1 "$lib_tmp/screen")" = "wrap on, status 0" ] &&
+	[ "$(tail -n 1 "$screen")" = "wrap on, status 0" ] &&
 		lines '^every frame accounted for$' 1
 }
 
 # One table, whatever the number of times it was drawn; and the account below it.
 table()
 {
-	on_terminal 30 120 env TERM=xterm "$examples/l2fwd-2link" --link1-name mem:a --link2-name mem:b &&
-		lines '^l2fwd-2link +queue +rx pps +Mbit/s +tx pps +Mbit/s +batch +drops$' 1 &&
+	shown table && lines '^l2fwd-2link +queue +rx pps +Mbit/s +tx pps +Mbit/s +batch +drops$' 1 &&
 		lines '^mem:a +0 +[0-9]{2,} +[0-9]+\.[0-9] +[0-9]{2,} +[0-9]+\.[0-9] +[0-9]+\.[0-9]%' 1 &&
 		lines '^mem:b +0 +[0-9]{2,} ' 1 &&
 		lines '^[0-9]+ s, 2 of 2 links; frames: user [0-9]+, lanes [0-9]+, depot [0-9]{2,}, ' 1 &&
@@ -109,17 +114,21 @@ table()
 # A table that is too high, or too wide, is cut off: it stays in place.
 small()
 {
-	on_terminal 8 60 env TERM=xterm "$examples/rxdrop" --link mem:a --link mem:b --link mem:c --link mem:d \
-		--link mem:e --link mem:f && lines '^rxdrop +queue +rx pps' 1 &&
-		lines '^mem:[a-f] +0 +[0-9]+ ' 4 && lines '^[0-9]+ s, 4 of 6 links; frames: ' 1 && ended_well
+	shown small && lines '^rxdrop +queue +rx pps' 1 && lines '^mem:[a-f] +0 +[0-9]+ ' 4 &&
+		lines '^[0-9]+ s, 4 of 6 links; frames: ' 1 && ended_well
 }
 
 dumb()
 {
-	on_terminal 30 120 env TERM=dumb "$examples/rxdrop" --link mem:a && lines ' queue +rx pps' 0 &&
+	shown dumb && lines ' queue +rx pps' 0 &&
 		lines '^   [123] s  mem:a:0 rx [0-9]+ pps tx 0 pps drops 0$' 3 && ended_well
 }
 
+on_terminal table 30 120 env TERM=xterm "$examples/l2fwd-2link" --link1-name mem:a --link2-name mem:b
+on_terminal small 8 60 env TERM=xterm "$examples/rxdrop" --link mem:a --link mem:b --link mem:c \
+	--link mem:d --link mem:e --link mem:f
+on_terminal dumb 30 120 env TERM=dumb "$examples/rxdrop" --link mem:a
+wait
 check "a table in place" table
 check "a table cut to a small terminal" small
 check "a line each second on a terminal that cannot go up" dumb
