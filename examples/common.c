@@ -19,7 +19,7 @@
 /* All packets of the queue: an interface that these programs run on is theirs. */
 static bool open_link(struct program *p, struct link *link)
 {
-	const struct sxsk_socket_opts opts = {
+	struct sxsk_socket_opts opts = {
 		.sz = sizeof(opts),
 		.steer = SXSK_STEER_ALL,
 		.mode = p->mode,
@@ -28,9 +28,18 @@ static bool open_link(struct program *p, struct link *link)
 		.busy_poll_us = p->wait == WAIT_BUSY ? BUSY_POLL_US : 0,
 	};
 
+	int err;
+
 	link->program = p;
-	if (sxsk_socket_open(&link->socket, p->pool, link->name, link->queue, &opts) != 0)
+	if (p->before_open && !p->before_open(link, &opts))
 		return false;
+	err = sxsk_socket_open(&link->socket, p->pool, link->name, link->queue, &opts);
+	if (err == -EOPNOTSUPP && opts.metadata) { /* a wish */
+		opts.metadata = 0;
+		err = sxsk_socket_open(&link->socket, p->pool, link->name, link->queue, &opts);
+	}
+	if (err)
+		return wrong(p, "%s", sxsk_last_error());
 	account_look(link);
 	link->batch = p->batch_size;
 	if (link->stats.multi_buffer && link->batch < SXSK_MAX_FRAGS)
@@ -49,11 +58,11 @@ static bool open_all(struct program *p)
 		.frame_size = p->bufsize,
 		.frame_count = p->bufnum,
 	};
-	bool ok = sxsk_pool_create(&p->pool, &opts) == 0;
+	bool ok = sxsk_pool_create(&p->pool, &opts) == 0 || wrong(p, "%s", sxsk_last_error());
 
 	for (unsigned i = 0; i < p->link_count && ok; i++)
 		ok = open_link(p, &p->links[i]);
-	return ok || wrong(p, "%s", sxsk_last_error());
+	return ok;
 }
 
 /* Close takes care of everything that the sockets hold: received packets that nobody took go home,
@@ -202,7 +211,8 @@ static void watch(struct program *p, const sigset_t *signals)
 	while ((p->duration == 0 || t < start + p->duration) &&
 	       sigtimedwait(signals, NULL, &second) < 0) {
 		t = now();
-		account_show(p, t - start, t - last);
+		if (!p->quiet)
+			account_show(p, t - start, t - last);
 		last = t;
 	}
 	p->seconds = now() - start;

@@ -45,10 +45,13 @@ struct program {
 		struct program *p); /* the options are known; false: it has said why not. Or NULL */
 	void (*work)(
 		struct link *link); /* what each thread does; ends when stopping(), or by itself */
+	/* Change how a link's socket is about to be opened; false as above. NULL: all packets come */
+	bool (*before_open)(struct link *link, struct sxsk_socket_opts *opts);
 	/* More for a link's closing account: lines, or JSON members, each after a comma. NULL: nothing */
 	void (*account)(const struct link *link, bool json);
 	unsigned links_per_thread; /* its first one is given to work() */
 	uint32_t socket_flags;     /* SXSK_SOCKET_* */
+	bool quiet;                /* it prints by itself: no table, no line each second */
 	struct link links[MAX_LINKS];
 	unsigned link_count;
 	/* Options that all programs have: COMMON_OPTIONS. */

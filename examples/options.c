@@ -120,17 +120,25 @@ void options_help(const struct program *p, const struct option *o)
 bool options_parse(struct program *p, const struct option options[], char **argv)
 {
 	const struct option *o;
+	bool words = false; /* after "--" */
 
 	while (*argv) {
 		char *name = *argv++;
+		bool word = words || name[0] != '-' || name[1] == '\0';
 
-		for (o = options; o->name && strcmp(o->name, name) != 0; o++)
-			;
+		if (!word && strcmp(name, "--") == 0) {
+			words = true;
+			continue;
+		}
+		/* Words go to the row without dashes, if there is one. */
+		for (o = options; o->name; o++)
+			if (word ? *o->name != '-' : strcmp(o->name, name) == 0)
+				break;
 		if (!o->name)
 			return wrong(p, "there is no option '%s': see --help", name);
-		if (o->argument && !*argv)
+		if (!word && o->argument && !*argv)
 			return wrong(p, "%s needs a value: see --help", name);
-		if (!o->parse(p, o, o->argument ? *argv++ : NULL))
+		if (!o->parse(p, o, word ? name : o->argument ? *argv++ : NULL))
 			return false;
 	}
 	/* Names have no defaults. */

@@ -7,9 +7,9 @@
 set -u
 
 declare -A packages=(
-	[build]="gcc libc6-dev meson ninja-build pkg-config libbpf-dev libxdp-dev"
+	[build]="gcc libc6-dev meson ninja-build pkg-config libbpf-dev libxdp-dev libpcap-dev"
 	[demo]="iproute2 ethtool iputils-ping iperf3"
-	[test]="libcriterion-dev libpcap-dev g++ clang binutils python3 iproute2 ethtool bpftool iputils-ping procps iperf3 curl tcpdump tcpreplay"
+	[test]="libcriterion-dev libpcap-dev g++ clang binutils python3 iproute2 ethtool bpftool iputils-ping procps iperf3 curl tcpdump tcpreplay tshark"
 	[bench]="valgrind binutils python3 iproute2 procps"
 	[peers]="dpdk-dev libdpdk-dev libavutil-dev gnuplot-nox"
 	[ci]="clang-format"

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "pcapng.h"
+
+#include <string.h>
+
+/* What is in a block, or in an option of a block, is padded to whole words. */
+static uint32_t padded(size_t n)
+{
+	return (uint32_t)(n + 3) / 4 * 4;
+}
+
+static void put(FILE *f, const void *bytes, size_t n)
+{
+	(void)fwrite(bytes, 1, n, f);
+	(void)fwrite("\0\0\0", 1, padded(n) - n, f);
+}
+
+static void put_option(FILE *f, uint16_t code, const char *bytes, size_t n)
+{
+	const uint16_t head[2] = { code, (uint16_t)n };
+
+	put(f, head, sizeof(head));
+	put(f, bytes, n);
+}
+
+FILE *pcapng_open(const char *path)
+{
+	/* Section header: byte order, version 1.0, a section of unknown length. */
+	const uint32_t block[] = { 0x0a0d0d0a, 28, 0x1a2b3c4d, 1, UINT32_MAX, UINT32_MAX, 28 };
+	FILE *f = fopen(path, "we");
+
+	if (f)
+		put(f, block, sizeof(block));
+	return f;
+}
+
+void pcapng_interface(FILE *f, const char *name, const char *description)
+{
+	const uint32_t length = 40 + padded(strlen(name)) + padded(strlen(description));
+	/* Ethernet, no limit on a packet's bytes that anything would exceed. */
+	const uint32_t head[] = { 1, length, 1, 262144 };
+
+	put(f, head, sizeof(head));
+	put_option(f, 2, name, strlen(name));
+	put_option(f, 3, description, strlen(description));
+	put_option(f, 9, "\011", 1); /* times count 10^-9 s */
+	put_option(f, 0, "", 0);     /* no more options */
+	put(f, &length, sizeof(length));
+}
+
+void pcapng_packet(FILE *f, uint32_t interface, uint64_t ns, const struct sxsk_buf bufs[],
+		   unsigned n)
+{
+	uint32_t bytes = 0, head[7] = { 6, 0, interface, (uint32_t)(ns >> 32), (uint32_t)ns };
+
+	for (unsigned i = 0; i < n; i++)
+		bytes += sxsk_buf_len(bufs[i]);
+	head[1] = 32 + padded(bytes);
+	head[5] = head[6] = bytes; /* all of them are here */
+	put(f, head, sizeof(head));
+	for (unsigned i = 0; i < n; i++)
+		(void)fwrite(sxsk_buf_data(bufs[i]), 1, sxsk_buf_len(bufs[i]), f);
+	(void)fwrite("\0\0\0", 1, padded(bytes) - bytes, f);
+	put(f, &head[1], 4);
+}
