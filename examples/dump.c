@@ -48,6 +48,7 @@ static bool option_word(struct program *p, const struct option *o, char *text)
 static bool option_pass_to(struct program *p, const struct option *o, char *text)
 {
 	p->link_count = 1;
+	p->links_per_thread = 2;
 	return option_link(p, o, text);
 }
 
@@ -222,7 +223,7 @@ int main(int argc, char **argv)
 		.before_open = before_open,
 		.account = account,
 		.quiet = true,
-		.links_per_thread = 2, /* --pass-to is the second */
+		.links_per_thread = 1,
 		.link_count = 1,
 	};
 	struct link *link = program.links;

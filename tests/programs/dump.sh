@@ -40,13 +40,13 @@ expressions=(
 	'icmp[icmptype] = icmp-echo or icmp6[icmp6type] = icmp6-echo'
 )
 
-# cables NUMBER MTU: so many, from h1, h2 ... on host 1 to f1, f2 ...
+# cables NUMBER: so many, from h1, h2 ... on host 1 to f1, f2 ...
 cables()
 {
 	local i
 
 	for ((i = 1; i <= $1; i++)); do
-		echo "link add h$i mtu $2 type veth peer name f$i mtu $2 netns $forwarder"
+		echo "link add h$i type veth peer name f$i netns $forwarder"
 		echo "link set h$i up"
 	done >"$lib_tmp/near"
 	for ((i = 1; i <= $1; i++)); do
@@ -55,11 +55,22 @@ cables()
 	ip -n "$host1" -b "$lib_tmp/near" && ip -n "$forwarder" -b "$lib_tmp/far"
 }
 
+mtu()
+{
+	local i
+
+	for i in "${!expressions[@]}"; do
+		ip -n "$host1" link set "h$((i + 1))" mtu "$1" &&
+			ip -n "$forwarder" link set "f$((i + 1))" mtu "$1" || return 1
+	done
+}
+
 # dumps OPTION...: one on each cable, with its expression in words. All are there when it returns.
 dumps()
 {
 	local i
 
+	dumping=()
 	set -f # words are words
 	for i in "${!expressions[@]}"; do
 		# shellcheck disable=SC2086
@@ -96,7 +107,7 @@ agree()
 
 	shift 2
 	printf '%s\n' "${expressions[@]}" >"$lib_tmp/expressions"
-	"${packets[@]}" make "$lib_tmp/sent.pcap" 500 "$seed" $((mtu + 14)) &&
+	"${packets[@]}" make "$lib_tmp/sent.pcap" 500 "$seed" $((mtu + 14)) $tidy &&
 		check "$name: ${#expressions[@]} dumps start, seed $seed" dumps "$@" || return
 	sent
 	while read -r line; do
@@ -108,8 +119,20 @@ agree()
 }
 
 declare -a dumping
-seed=1
-netns h1 && host1=$made && netns fw && forwarder=$made && cables "${#expressions[@]}" 1500 ||
+seed=1 tidy=
+netns h1 && host1=$made && netns fw && forwarder=$made && cables "${#expressions[@]}" ||
 	{ fail "network"; finish; }
 agree native 1500
+# By the kernel's other way, and packets of several Bufs: lengths are of the whole.
+expressions=('' 'len > 1000' 'vlan and ip6')
+agree SKB 1500 --attach skb
+expressions=('' 'len > 5000' 'ether[len - 1] & 1 = 1' 'ether[3000:2] < 0x8000')
+check "MTU 9000" mtu 9000
+agree "MTU 9000" 9000
+agree "MTU 9000, SKB" 9000 --attach skb
+
+expressions=('')
+tidy=tidy
+agree "tidy packets" 9000
+check "tshark sees what is printed" "${packets[@]}" tshark "$lib_tmp/0.pcapng" "$lib_tmp/0.log"
 finish

@@ -2,9 +2,11 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Packets for the tests of dump and fanout, by the packet socket (AF_PACKET), without AF_XDP.
 
-  packets.py make FILE COUNT SEED [LONGEST]   a capture (pcap) of odd packets of all kinds
+  packets.py make FILE COUNT SEED LONGEST [tidy]
+                                              a capture (pcap) of packets of all kinds, odd ones unless tidy
   packets.py send FILE INTERFACE...           send them all, in order, on each interface
   packets.py same FILE FILE                   have both captures (pcap or pcapng) the same packets?
+  packets.py tshark CAPTURE LOG               does tshark see in the capture what dump has printed?
   packets.py agree SENT DIRECTORY             do dumps and tcpdump agree which of the sent packets match?
                                               Of each expression, a line in DIRECTORY/expressions, there
                                               are DIRECTORY/N.pcapng and what was printed, N.log; from 0
@@ -24,6 +26,12 @@ V6 = [bytes.fromhex(a) for a in ("fd000000000000000000000000000001", "fd00000000
 PORTS = (22, 53, 80, 443, 4242, 5353, 30000)
 
 
+class Random(random.Random):
+    def usually(self, good, *bad):
+        """Something that is wrong, or that few packets have, now and then, if that is wanted at all."""
+        return good if self.tidy or self.random() < 0.9 else self.choice(bad)
+
+
 def payload(r, longest):
     n = r.choice((0, 1, 5, 10, 18, 40, 100, 300, r.randrange(longest)))
     return r.randbytes(min(n, longest))
@@ -35,12 +43,12 @@ def transport(r, data, six):
     src, dst = r.choice(PORTS), r.choice(PORTS)
     if kind == "tcp":
         options = r.randbytes(4 * r.choice((0, 0, 3, 10)))
-        doff = r.choice((5 + len(options) // 4,) * 9 + (r.randrange(16),))
+        doff = r.usually(5 + len(options) // 4, r.randrange(16))
         flags = r.choice((2, 0x12, 0x10, 0x18, 0x11, 4, 0, 0x29, 0xff))
         return 6, struct.pack("!HHIIBBHHH", src, dst, r.getrandbits(32), r.getrandbits(32), doff << 4,
                               flags, r.getrandbits(16), 0, r.choice((0, 9))) + options + data
     if kind == "udp":
-        length = r.choice((8 + len(data),) * 9 + (r.getrandbits(16),))
+        length = r.usually(8 + len(data), r.getrandbits(16), 0, 7)
         return 17, struct.pack("!HHHH", src, dst, length & 0xffff, 0) + data
     if kind == "icmp":
         types = (1, 2, 3, 128, 129, 133, 134, 135, 136, 143, 200) if six else (0, 3, 5, 8, 11, 12, 40)
@@ -52,10 +60,10 @@ def transport(r, data, six):
 def ipv4(r, data):
     proto, rest = transport(r, data, False)
     options = r.randbytes(4 * r.choice((0, 0, 0, 1, 10)))
-    ihl = r.choice((5 + len(options) // 4,) * 15 + (r.randrange(16),))
-    total = r.choice((20 + len(options) + len(rest),) * 12 + (0, r.randrange(65536)))
+    ihl = r.usually(5 + len(options) // 4, r.randrange(16))
+    total = r.usually(20 + len(options) + len(rest), 0, r.randrange(65536))
     frag = r.choice((0, 0, 0, 0, 0x4000, 0x2000, 0x2005, 0x00b9))
-    version = r.choice((4,) * 30 + (5,))
+    version = r.usually(4, 4, 5)
     return struct.pack("!BBHHHBBH", version << 4 | ihl, r.choice((0, 0xb8)), total & 0xffff,
                        r.getrandbits(16), frag, r.choice((1, 2, 4, 64, 255)), proto, 0) \
         + r.choice(V4) + r.choice(V4) + options + rest
@@ -63,17 +71,18 @@ def ipv4(r, data):
 
 def ipv6(r, data):
     proto, rest = transport(r, data, True)
-    for ext in r.sample((0, 60, 43, 44, 51), r.choice((0, 0, 0, 1, 2, 3))):
+    for ext in r.sample((60, 44, 51) if r.tidy else (0, 60, 43, 44, 51), r.choice((0, 0, 0, 1, 2, 3))):
         if ext == 44:
             head = struct.pack("!BBHI", proto, 0, r.choice((0, 1, 0x00b9, 0x0100)), 99)
         elif ext == 51:
             head = struct.pack("!BB", proto, 4) + r.randbytes(22)
         else:
             n = r.choice((0, 0, 1, 3))
-            head = struct.pack("!BB", proto, n) + r.randbytes(6 + 8 * n)
+            pad = bytes((1, 4 + 8 * n)) + bytes(4 + 8 * n)
+            head = struct.pack("!BB", proto, n) + r.usually(pad, r.randbytes(6 + 8 * n))
         proto, rest = ext, head + rest
-    length = r.choice((len(rest),) * 12 + (0, r.randrange(65536)))
-    return struct.pack("!IHBB", r.choice((6,) * 30 + (4,)) << 28 | r.getrandbits(20), length & 0xffff,
+    length = r.usually(len(rest), 0, r.randrange(65536))
+    return struct.pack("!IHBB", r.usually(6, 6, 4) << 28 | r.getrandbits(20), length & 0xffff,
                        proto, r.choice((1, 64, 255))) + r.choice(V6) + r.choice(V6) + rest
 
 
@@ -95,20 +104,20 @@ def packet(r, longest):
         rest = b"\x42\x42\x03" + data[:1000]
         kind = len(rest)
     else:
-        kind, rest = r.choice((0x88cc, 0x88b5, 0x8847, 0x0600)), data
+        kind, rest = r.choice((0x88cc, 0x88b5, 0x0600, 0x88cc if r.tidy else 0x8847)), data
     tags = b""
     for tag in r.choice(((), (), (), (0x8100,), (0x88a8, 0x8100), (0x8100, 0x8100))):
         tags += struct.pack("!HH", tag, r.choice((0, 5, 7, 100, 4094)) | r.choice((0, 0, 0xa000)))
     frame = r.choice(MACS[:2] * 3 + MACS) + r.choice(MACS[:2]) + tags + struct.pack("!H", kind) + rest
-    if r.random() < 0.1:
-        frame = frame[:r.randrange(14, len(frame) + 1)]
+    frame = frame[:r.usually(None, r.randrange(14, len(frame) + 1))]
     if len(frame) < 60 and r.random() < 0.5:
         frame += bytes(60 - len(frame))
     return frame
 
 
-def make(path, count, seed, longest=1500):
-    r = random.Random(int(seed))
+def make(path, count, seed, longest, tidy=None):
+    r = Random(int(seed))
+    r.tidy = tidy is not None
     with open(path, "wb") as f:
         f.write(struct.pack("<IHHiIII", 0xa1b2c3d4, 2, 4, 0, 0, 262144, 1))
         for i in range(int(count)):
@@ -195,9 +204,59 @@ def agree(sent, directory):
             print(f"not ok: '{expression}': {why}" if why else f"ok: '{expression}'")
 
 
+FIELDS = ("frame.time_epoch", "frame.len", "eth.src", "eth.dst", "ieee8021ad.id", "vlan.id", "ip.src", "ip.dst",
+          "ipv6.src", "ipv6.dst", "tcp.srcport", "tcp.dstport", "tcp.len", "udp.srcport", "udp.dstport", "udp.length",
+          "icmp.type", "icmpv6.type", "arp.opcode", "arp.src.proto_ipv4", "arp.dst.proto_ipv4", "arp.src.hw_mac")
+
+
+def expected_parts(f):
+    """What the line has to have, of tshark's fields."""
+    src, dst = f["ip.src"] or f["ipv6.src"], f["ip.dst"] or f["ipv6.dst"]
+    seconds, fraction = f["frame.time_epoch"].split(".")
+    yield time.strftime("%H:%M:%S", time.localtime(int(seconds))) + f".{fraction[:6]} "
+    yield f"{f['eth.src']} > {f['eth.dst']}, "
+    yield f", length {f['frame.len']}: "
+    for tag in f["tags"]:
+        yield f"vlan {tag}, "
+    if f["tcp.srcport"]:
+        yield f"{src}.{f['tcp.srcport']} > {dst}.{f['tcp.dstport']}: Flags "
+        yield f"length {f['tcp.len']}$" if f["tcp.len"] else "length "  # of a fragment it does not know
+    elif f["udp.srcport"]:
+        yield f"{src}.{f['udp.srcport']} > {dst}.{f['udp.dstport']}: UDP, length {int(f['udp.length']) - 8}$"
+    elif src:
+        yield f"{src} > {dst}: "
+    if f["icmp.type"]:
+        yield ": ICMP "
+    if f["icmpv6.type"]:
+        yield "ICMP6, "
+    if f["arp.opcode"] == "2":
+        yield f"Reply {f['arp.src.proto_ipv4']} is-at {f['arp.src.hw_mac']}, length "
+    elif f["arp.opcode"]:
+        yield f"Request who-has {f['arp.dst.proto_ipv4']} tell {f['arp.src.proto_ipv4']}, length "
+
+
+def tshark(capture, log):
+    options = [word for name in FIELDS for word in ("-e", name)]
+    done = subprocess.run(["tshark", "-r", capture, "-n", "-o", "ip.defragment:FALSE", "-o", "ipv6.defragment:FALSE",
+                           "-T", "fields", *options], capture_output=True, text=True, timeout=100, check=True)
+    with open(log) as f:
+        lines = [line for line in f.read().splitlines() if re.match(r"[0-9:]{8}\.[0-9]{6} ", line)]
+    seen = done.stdout.splitlines()
+    if len(seen) != len(lines):
+        sys.exit(f"tshark sees {len(seen)} packets of {len(lines)} lines")
+    for line, packet in zip(lines, seen):
+        values = dict(zip(FIELDS, packet.split("\t")))
+        tags = [t for name in ("ieee8021ad.id", "vlan.id") for t in values[name].split(",") if t]
+        values = {name: value.split(",")[0] for name, value in values.items()}
+        for part in expected_parts({**values, "tags": tags}):
+            if part not in line.removesuffix(", more fragments") + "$":
+                sys.exit(f"'{part}' is not in {line}")
+    print(f"{len(lines)} packets")
+
+
 def same(one, other):
     sys.exit(difference(one, other))
 
 
 if __name__ == "__main__":
-    {"make": make, "send": send, "same": same, "agree": agree}[sys.argv[1]](*sys.argv[2:])
+    {"make": make, "send": send, "same": same, "tshark": tshark, "agree": agree}[sys.argv[1]](*sys.argv[2:])
