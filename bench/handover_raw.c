@@ -126,10 +126,8 @@ static inline __attribute__((always_inline)) void serve(struct world *w, bool co
 
 	atomic_store_explicit(&l->running, true, memory_order_release);
 	while (!link_stopped(l)) {
-		uint32_t n = spsc_ready(&l->to, l->burst), room = spsc_room(&l->back, n);
-		uint32_t head = spsc_head(&l->to), tail = spsc_tail(&l->back);
+		uint32_t n = link_ready(l), head = spsc_head(&l->to), tail = spsc_tail(&l->back);
 
-		n = n < room ? n : room;
 		if (n == 0) {
 			link_relax();
 			continue;

@@ -31,27 +31,8 @@ void bench_handover_sxsk_close(struct world *w)
 	bench_sxsk_close(w);
 }
 
-/* Bursts start at a multiple of their size as a rule; otherwise one ends where the ring does. */
-static uint32_t up_to_wrap(uint32_t at, uint32_t n)
-{
-	uint32_t left = LINK_SIZE - at % LINK_SIZE;
-
-	return n < left ? n : left;
-}
-
-/* The ring's entries are the handles: received where the partner will read them. */
-static uint32_t receive(struct sxsk *s, struct link *l, uint32_t n)
-{
-	uint32_t tail = spsc_tail(&l->to), got;
-
-	got = sxsk_rx_burst(s->socket, &l->buf[tail % LINK_SIZE], up_to_wrap(tail, n));
-	spsc_publish(&l->to, got);
-	return got;
-}
-
 void bench_handover_sxsk_run(struct world *w, unsigned burst, uint64_t packets)
 {
-	struct sxsk *s = (struct sxsk *)w;
 	struct link *l = w->link;
 	uint64_t sent = link_is_done(l), end = sent + packets;
 
@@ -62,15 +43,11 @@ void bench_handover_sxsk_run(struct world *w, unsigned burst, uint64_t packets)
 			continue;
 		}
 		if (pump_fill_level(&w->pump) < burst) {
-			(void)receive(s, l, burst); /* none, but it refills */
+			(void)take_into_link(w, burst); /* none, but it refills */
 			link_relax();
 			continue;
 		}
-		pump_packets(&w->pump, burst);
-		for (uint32_t n = 0, got; n < burst; n += got) {
-			got = receive(s, l, burst - n);
-			bench_check_progress(got);
-		}
+		receive_into_link(w, burst);
 		sent += burst;
 	}
 	while (link_is_done(l) != sent)
@@ -87,7 +64,7 @@ void bench_handover_sxsk_serve(struct world *w)
 	atomic_store_explicit(&l->running, true, memory_order_release);
 	while (!link_stopped(l)) {
 		uint32_t head = spsc_head(&l->to);
-		uint32_t n = up_to_wrap(head, spsc_ready(&l->to, l->burst));
+		uint32_t n = link_up_to_wrap(head, spsc_ready(&l->to, l->burst));
 		struct sxsk_buf *bufs = &l->buf[head % LINK_SIZE];
 
 		if (n == 0) {

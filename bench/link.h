@@ -81,6 +81,22 @@ struct link {
 	};
 };
 
+/* The partner: how many packets it may take, whose frames find room on the way back. */
+static inline uint32_t link_ready(struct link *l)
+{
+	uint32_t n = spsc_ready(&l->to, l->burst), room = spsc_room(&l->back, n);
+
+	return n < room ? n : room;
+}
+
+/* Bursts start at a multiple of their size as a rule; otherwise one ends where the ring does. */
+static inline uint32_t link_up_to_wrap(uint32_t at, uint32_t n)
+{
+	uint32_t left = LINK_SIZE - at % LINK_SIZE;
+
+	return n < left ? n : left;
+}
+
 struct link *link_new(void);
 void link_free(struct link *l);
 

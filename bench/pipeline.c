@@ -85,30 +85,9 @@ void bench_pipeline_arc_run(struct world *w, unsigned burst, uint64_t packets)
 
 /* ---- with this library ---------------------------------------------------------------------------------- */
 
-/* Bursts start at a multiple of their size as a rule; otherwise one ends where the ring does. */
-static uint32_t up_to_wrap(uint32_t at, uint32_t n)
-{
-	uint32_t left = LINK_SIZE - at % LINK_SIZE;
-
-	return n < left ? n : left;
-}
-
-static inline void sxsk_receive(struct sxsk *s, struct link *l, unsigned burst)
-{
-	pump_packets(&s->world.pump, burst);
-	for (uint32_t n = 0, got; n < burst; n += got) {
-		uint32_t tail = spsc_tail(&l->to);
-
-		got = sxsk_rx_burst(s->socket, &l->buf[tail % LINK_SIZE],
-				    up_to_wrap(tail, burst - n));
-		bench_check_progress(got);
-		spsc_publish(&l->to, got);
-	}
-}
-
 static inline uint32_t sxsk_send(struct sxsk *s, struct link *l, unsigned burst)
 {
-	uint32_t head = spsc_head(&l->back), n = up_to_wrap(head, spsc_ready(&l->back, burst));
+	uint32_t head = spsc_head(&l->back), n = link_up_to_wrap(head, spsc_ready(&l->back, burst));
 
 	if (n == 0)
 		return 0;
@@ -129,7 +108,7 @@ void bench_pipeline_sxsk_run(struct world *w, unsigned burst, uint64_t packets)
 
 		sent += n;
 		if (received < packets && may_receive(w, burst)) {
-			sxsk_receive(s, w->link, burst);
+			receive_into_link(w, burst);
 			received += burst;
 		} else if (n == 0) {
 			struct sxsk_buf none;
@@ -150,10 +129,8 @@ void bench_pipeline_sxsk_serve(struct world *w)
 
 	atomic_store_explicit(&l->running, true, memory_order_release);
 	while (!link_stopped(l)) {
-		uint32_t n = spsc_ready(&l->to, l->burst), room = spsc_room(&l->back, n);
-		uint32_t head = spsc_head(&l->to), tail = spsc_tail(&l->back);
+		uint32_t n = link_ready(l), head = spsc_head(&l->to), tail = spsc_tail(&l->back);
 
-		n = n < room ? n : room;
 		if (n == 0) {
 			link_relax();
 			continue;

@@ -169,7 +169,8 @@ void bench_raw_run(struct world *w, unsigned burst, uint64_t packets)
 	}
 }
 
-void bench_raw_list_run(struct world *w, unsigned burst, uint64_t packets)
+static inline __attribute__((always_inline)) void list_run(struct world *w, unsigned burst,
+							   uint64_t packets, bool counts)
 {
 	struct raw *r = (struct raw *)w;
 	unsigned char *umem = r->umem;
@@ -184,8 +185,12 @@ void bench_raw_list_run(struct world *w, unsigned burst, uint64_t packets)
 		for (uint32_t i = 0; i < n; i++) {
 			uint64_t addr = xsk_ring_cons__rx_desc(&r->rx, idx + i)->addr;
 
+			if (counts)
+				pool_ref(r);
 			bench_swap_macs(xsk_umem__get_data(umem, addr));
 			*top++ = addr; /* FILL takes addresses with an offset */
+			if (counts)
+				pool_unref(r);
 		}
 		r->n += n;
 		xsk_ring_cons__release(&r->rx, n);
@@ -194,29 +199,12 @@ void bench_raw_list_run(struct world *w, unsigned burst, uint64_t packets)
 	}
 }
 
+void bench_raw_list_run(struct world *w, unsigned burst, uint64_t packets)
+{
+	list_run(w, burst, packets, false);
+}
+
 void bench_arc_run(struct world *w, unsigned burst, uint64_t packets)
 {
-	struct raw *r = (struct raw *)w;
-	unsigned char *umem = r->umem;
-
-	for (uint64_t done = 0; done < packets;) {
-		uint64_t *top = r->list + r->n;
-		uint32_t idx, n;
-
-		pump_packets(&w->pump, burst);
-		n = xsk_ring_cons__peek(&r->rx, burst, &idx);
-		bench_check_progress(n);
-		for (uint32_t i = 0; i < n; i++) {
-			uint64_t addr = xsk_ring_cons__rx_desc(&r->rx, idx + i)->addr;
-
-			pool_ref(r);
-			bench_swap_macs(xsk_umem__get_data(umem, addr));
-			*top++ = addr;
-			pool_unref(r);
-		}
-		r->n += n;
-		xsk_ring_cons__release(&r->rx, n);
-		raw_refill(r, n);
-		done += n;
-	}
+	list_run(w, burst, packets, true);
 }

@@ -117,15 +117,11 @@ void bench_sxsk_close(struct world *w)
 
 void bench_sxsk_run(struct world *w, unsigned burst, uint64_t packets)
 {
-	struct sxsk *s = (struct sxsk *)w;
 	struct sxsk_buf bufs[BURST_MAX];
 
 	for (uint64_t done = 0; done < packets;) {
-		unsigned n;
+		unsigned n = receive(w, burst, bufs);
 
-		pump_packets(&w->pump, burst);
-		n = sxsk_rx_burst(s->socket, bufs, burst);
-		bench_check_progress(n);
 		for (unsigned i = 0; i < n; i++)
 			bench_swap_macs(sxsk_buf_data_mut(bufs[i]));
 		sxsk_buf_unref_burst(bufs, n);

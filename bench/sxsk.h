@@ -4,6 +4,7 @@
 #define SXSK_BENCH_SXSK_H
 
 #include "bench.h"
+#include "link.h"
 
 #include <safexsk/safexsk.h>
 
@@ -14,6 +15,38 @@ struct sxsk {
 	struct sxsk_socket *port[PORTS_MAX];
 	bool lane;
 };
+
+/* A burst comes in, and is received. */
+static inline unsigned receive(struct world *w, unsigned burst, struct sxsk_buf bufs[])
+{
+	unsigned n;
+
+	pump_packets(&w->pump, burst);
+	n = sxsk_rx_burst(((struct sxsk *)w)->socket, bufs, burst);
+	bench_check_progress(n);
+	return n;
+}
+
+/* To the partner. The link's entries are the handles: received where it will read them. */
+static inline uint32_t take_into_link(struct world *w, uint32_t n)
+{
+	struct link *l = w->link;
+	uint32_t tail = spsc_tail(&l->to), got;
+
+	got = sxsk_rx_burst(((struct sxsk *)w)->socket, &l->buf[tail % LINK_SIZE],
+			    link_up_to_wrap(tail, n));
+	spsc_publish(&l->to, got);
+	return got;
+}
+
+static inline void receive_into_link(struct world *w, unsigned burst)
+{
+	pump_packets(&w->pump, burst);
+	for (uint32_t n = 0, got; n < burst; n += got) {
+		got = take_into_link(w, burst - n);
+		bench_check_progress(got);
+	}
+}
 
 /* n = 0: just reap. */
 static inline void send_all(struct sxsk_socket *socket, struct sxsk_buf bufs[], unsigned n)

@@ -61,11 +61,8 @@ static inline __attribute__((always_inline)) void flood(struct world *w, unsigne
 	const unsigned ports = w->of->ports;
 
 	for (uint64_t done = 0; done < packets;) {
-		unsigned n;
+		unsigned n = receive(w, burst, bufs);
 
-		pump_packets(&w->pump, burst);
-		n = sxsk_rx_burst(s->socket, bufs, burst);
-		bench_check_progress(n);
 		for (unsigned j = 0; j < ports; j++) {
 			bool last = j + 1 == ports;
 

@@ -9,11 +9,8 @@ void bench_send_sxsk_run(struct world *w, unsigned burst, uint64_t packets)
 	struct sxsk_buf bufs[BURST_MAX];
 
 	for (uint64_t done = 0; done < packets;) {
-		unsigned n;
+		unsigned n = receive(w, burst, bufs);
 
-		pump_packets(&w->pump, burst);
-		n = sxsk_rx_burst(s->socket, bufs, burst);
-		bench_check_progress(n);
 		for (unsigned i = 0; i < n; i++)
 			bench_swap_macs(sxsk_buf_data_mut(bufs[i]));
 		send_all(s->socket, bufs, n);

@@ -4,16 +4,6 @@
 #include "sxsk.h"
 #include "variants.h"
 
-static inline unsigned receive(struct world *w, unsigned burst, struct sxsk_buf bufs[])
-{
-	unsigned n;
-
-	pump_packets(&w->pump, burst);
-	n = sxsk_rx_burst(((struct sxsk *)w)->socket, bufs, burst);
-	bench_check_progress(n);
-	return n;
-}
-
 /* One reader: looks at its Bufs and lets them go. */
 static inline uint64_t read_and_unref(struct sxsk_buf bufs[], unsigned n)
 {
