@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "common.h"
+#include "stamp.h"
 
 #include <errno.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
-#include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #define FINISH_MS 200  /* for each step of an orderly end */
@@ -161,24 +160,27 @@ static void *run_link(void *arg)
 	return NULL;
 }
 
+static void pin(pthread_t thread, uint32_t cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu - 1, &set);
+	(void)pthread_setaffinity_np(thread, sizeof(set), &set); /* it was allowed */
+}
+
 static unsigned start_threads(struct program *p)
 {
-	unsigned i = 0;
+	unsigned i = 0, cpu = 0;
 
 	p->working = p->link_count / p->links_per_thread;
 	for (; i < p->link_count; i += p->links_per_thread) {
 		struct link *link = &p->links[i];
-		cpu_set_t set;
 
 		if (pthread_create(&link->thread, NULL, run_link, link) != 0)
 			break;
-		if (link->cpu == 0 && p->cpu_count)
-			link->cpu = p->cpus[i / p->links_per_thread % p->cpu_count];
-		if (link->cpu == 0)
-			continue;
-		CPU_ZERO(&set);
-		CPU_SET(link->cpu - 1, &set);
-		(void)pthread_setaffinity_np(link->thread, sizeof(set), &set); /* it was allowed */
+		if (link->cpu || p->cpu_count)
+			pin(link->thread, link->cpu ? link->cpu : p->cpus[cpu++ % p->cpu_count]);
 	}
 	return i;
 }
@@ -194,28 +196,24 @@ static void stop_threads(struct program *p, unsigned started)
 		pthread_join(p->links[i].thread, NULL);
 }
 
-static double now(void)
-{
-	struct timespec t;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
-/* Until a signal, a thread's too, or the end of the duration: one line a second. */
+/* Until a signal, a thread's too, or the end of the duration. */
 static void watch(struct program *p, const sigset_t *signals)
 {
-	const struct timespec second = { .tv_sec = 1 };
-	double start = now(), last = start, t = start;
+	bool generates = generator_open(p);
+	const struct timespec pause = { .tv_sec = !generates, .tv_nsec = generates ? 1000000 : 0 };
+	const uint64_t second = 1000000000, start = stamp_now(), end = start + p->duration * second;
+	uint64_t shown = start, now = start;
 
-	while ((p->duration == 0 || t < start + p->duration) &&
-	       sigtimedwait(signals, NULL, &second) < 0) {
-		t = now();
+	while ((p->duration == 0 || now < end) && sigtimedwait(signals, NULL, &pause) < 0) {
+		now = stamp_now();
+		generator_run(p);
+		if (now - shown < second)
+			continue;
 		if (!p->quiet)
-			account_show(p, t - start, t - last);
-		last = t;
+			account_show(p, (double)(now - start) * 1e-9, (double)(now - shown) * 1e-9);
+		shown = now;
 	}
-	p->seconds = now() - start;
+	p->seconds = (double)(stamp_now() - start) * 1e-9;
 }
 
 /* ---- all of it ---------------------------------------------------------------------------------- */
@@ -225,11 +223,10 @@ static bool run(struct program *p, const sigset_t *signals)
 	unsigned started = start_threads(p);
 	bool ok = started >= p->link_count || wrong(p, "cannot start a thread");
 
-	ok = ok && generator_start(p);
 	if (ok)
 		watch(p, signals);
 	stop_threads(p, started);
-	generator_stop();
+	generator_close();
 	close_all(p);
 	return account_close(p) && ok && !atomic_load(&p->failed);
 }

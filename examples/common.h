@@ -15,8 +15,7 @@
 
 #define MAX_LINKS 512
 #define MAX_BATCH 1024
-#define IDLE_LOOKS                                                                                 \
-	500 /* empty ones before a thread sleeps: about as long as falling asleep takes */
+#define IDLE_LOOKS 500 /* in vain, until a thread sleeps: about as long as falling asleep takes */
 
 struct program;
 
@@ -27,24 +26,22 @@ struct link {
 	uint32_t cpu; /* of its thread, counted from 1; 0: what --cpu says */
 	struct sxsk_socket *socket;
 	struct program *program;
-	pthread_t thread; /* that serves it, and links_per_thread - 1 links behind it */
-	bool failed;      /* its thread ends with an error, which it has printed */
-	unsigned batch;   /* Bufs to receive at a time */
-	unsigned naps;    /* of the thread since the last packet */
-	uint64_t unsent;  /* packets received, but given back at the end instead of sent */
-	_Atomic(uint64_t) bursts, bufs;              /* received; empty bursts do not count */
-	_Alignas(64) struct sxsk_socket_stats stats; /* the main thread's, when it looked last */
-	uint64_t seen_bursts, seen_bufs;
+	pthread_t thread;         /* that serves it, and links_per_thread - 1 links behind it */
+	bool failed;              /* its thread ends with an error, which it has printed */
+	unsigned batch;           /* Bufs to receive at a time */
+	unsigned naps;            /* of the thread since the last packet */
+	uint64_t unsent;          /* packets received, but given back at the end instead of sent */
+	_Atomic(uint64_t) bursts; /* that were not empty */
+	_Alignas(64) uint64_t seen_bursts;
+	struct sxsk_socket_stats stats; /* when the main thread looked last */
 };
 
 enum { WAIT_EPOLL, WAIT_POLL, WAIT_BUSY }; /* --wait */
 
 struct program {
-	const char *name, *example; /* the example's arguments, for --help */
-	bool (*prepare)(
-		struct program *p); /* the options are known; false: it has said why not. Or NULL */
-	void (*work)(
-		struct link *link); /* what each thread does; ends when stopping(), or by itself */
+	const char *name, *example;         /* the example's arguments, for --help */
+	bool (*prepare)(struct program *p); /* with the options; false: it has said why. Or NULL */
+	void (*work)(struct link *link);    /* of each thread, until stopping() or by itself */
 	/* Change how a link's socket is about to be opened; false as above. NULL: all packets come */
 	bool (*before_open)(struct link *link, struct sxsk_socket_opts *opts);
 	/* More for a link's closing account: lines, or JSON members, each after a comma. NULL: nothing */
@@ -133,17 +130,16 @@ bool link_fail(struct link *link, int error);
  * rest, let transmissions finish. */
 void link_finish(struct link *link, struct sxsk_buf unsent[], unsigned n);
 
-/* For a link's thread: a burst of n > 0 Bufs has come. It is counted; and with --hold-one one Buf is kept,
- * so that a frame is missing at the end: "every frame accounted for" is earned. */
-static inline void received(struct link *link, const struct sxsk_buf bufs[], unsigned n)
+/* For a link's thread: a burst has come. It is counted; and with --hold-one its first Buf is kept, so that a
+ * frame is missing at the end: "every frame accounted for" is earned. */
+static inline void received(struct link *link, struct sxsk_buf first)
 {
 	/* One writer, and people read it: no order. */
 	atomic_store_explicit(&link->bursts, link->bursts + 1, memory_order_relaxed);
-	atomic_store_explicit(&link->bufs, link->bufs + n, memory_order_relaxed);
 	link->naps = 0;
 	if (link->program->hold_one && link == link->program->links &&
 	    sxsk_buf_is_null(link->program->held))
-		link->program->held = sxsk_buf_ref(bufs[0]);
+		link->program->held = sxsk_buf_ref(first);
 }
 
 /* Where the MTU exceeds a frame, a packet is several Bufs. Bursts are of whole packets. */
@@ -161,8 +157,10 @@ void account_show(struct program *program, double seconds, double interval);
 /* After the close: where every packet and frame went. Returns whether all frames are accounted for. */
 bool account_close(struct program *program);
 
-/* A mem: link with nobody at its other end gets traffic from there. */
-bool generator_start(struct program *program);
-void generator_stop(void);
+/* A mem: link with nobody at its other end gets traffic from there, while the main thread comes back every
+ * millisecond. Is there such a link? */
+bool generator_open(struct program *p);
+void generator_run(const struct program *p);
+void generator_close(void);
 
 #endif

@@ -171,7 +171,7 @@ static bool take(struct link *link, struct link *to)
 	n = sxsk_rx_burst(link->socket, bufs, n);
 	if (n == 0)
 		return false;
-	received(link, bufs, n);
+	received(link, bufs[0]);
 	for (unsigned i = 0; i < n && !enough(); i++)
 		if (ends_packet(bufs[i])) {
 			show(link, bufs + first, i + 1 - first);

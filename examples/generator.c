@@ -1,16 +1,28 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Who sends on mem: links where nobody else is: a thread with the cables' other ends. What it receives, it
- * drops. Its pool is its own: the program's account is of the program. */
+/* Who sends on mem: links where nobody else is: the main thread, with the cables' other ends. What it receives,
+ * it drops. Its pool is its own: the program's account is of the program. */
 #include "common.h"
 #include "stamp.h"
 
-#include <unistd.h>
-
-#define BURST 32u /* packets each millisecond or so */
+#define BURST 32u
 
 static struct sxsk_pool *pool;
 static struct sxsk_socket *ends[MAX_LINKS]; /* of the links; NULL where somebody else is */
-static pthread_t thread;
+
+bool generator_open(struct program *p)
+{
+	bool any = false;
+
+	for (unsigned i = 0; i < p->link_count; i++) {
+		const struct link *link = &p->links[i];
+
+		/* A cable has two ends: where the program has both, there is none left. */
+		if (strncmp(link->name, "mem:", 4) == 0 &&
+		    (pool || sxsk_pool_create(&pool, NULL) == 0))
+			any |= sxsk_socket_open(&ends[i], pool, link->name, link->queue, NULL) == 0;
+	}
+	return any;
+}
 
 static void send_burst(struct sxsk_socket *end, uint16_t stream, uint32_t seq)
 {
@@ -29,46 +41,23 @@ static void send_burst(struct sxsk_socket *end, uint16_t stream, uint32_t seq)
 	sxsk_buf_unref_burst(bufs + sent, n - sent);
 }
 
-static void *generate(void *arg)
+void generator_run(const struct program *p)
 {
-	struct program *p = arg;
+	static uint32_t seq;
 	struct sxsk_buf bufs[MAX_BATCH];
 	unsigned n;
 
-	for (uint32_t seq = 0; !stopping(p); seq += BURST) {
-		for (unsigned i = 0; i < p->link_count; i++) {
-			while (ends[i] && (n = sxsk_rx_burst(ends[i], bufs, MAX_BATCH)) > 0)
-				sxsk_buf_unref_burst(bufs, n);
-			if (ends[i] && !(p->socket_flags & SXSK_SOCKET_NO_RX))
-				send_burst(ends[i], (uint16_t)i, seq);
-		}
-		(void)usleep(1000);
-	}
-	return NULL;
-}
-
-bool generator_start(struct program *p)
-{
-	unsigned n = 0;
-
 	for (unsigned i = 0; i < p->link_count; i++) {
-		struct link *link = &p->links[i];
-
-		if (strncmp(link->name, "mem:", 4) != 0)
-			continue;
-		if (!pool && sxsk_pool_create(&pool, NULL) != 0)
-			return wrong(p, "%s", sxsk_last_error());
-		/* A cable has two ends: this fails where the program has both. */
-		n += sxsk_socket_open(&ends[i], pool, link->name, link->queue, NULL) == 0;
+		while (ends[i] && (n = sxsk_rx_burst(ends[i], bufs, MAX_BATCH)) > 0)
+			sxsk_buf_unref_burst(bufs, n);
+		if (ends[i] && !(p->socket_flags & SXSK_SOCKET_NO_RX))
+			send_burst(ends[i], (uint16_t)i, seq);
 	}
-	return n == 0 || pthread_create(&thread, NULL, generate, p) == 0 ||
-	       wrong(p, "cannot start a thread");
+	seq += BURST;
 }
 
-void generator_stop(void)
+void generator_close(void)
 {
-	if (thread)
-		pthread_join(thread, NULL);
 	for (unsigned i = 0; i < MAX_LINKS; i++)
 		sxsk_socket_close(ends[i]);
 	sxsk_pool_unref(pool);

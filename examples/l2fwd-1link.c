@@ -40,7 +40,7 @@ static void forward(struct link *link)
 				if (i == 0 || ends_packet(bufs[i - 1]))
 					swap_macs(bufs[i]);
 			if (n > 0)
-				received(link, bufs, n);
+				received(link, bufs[0]);
 		}
 		/* Takes as many as there is room for. With none it still moves on what was taken before. */
 		taken = sxsk_tx_burst(socket, bufs + sent, n - sent);

@@ -41,7 +41,7 @@ static unsigned move(struct way *way)
 		way->sent = 0;
 		way->n = got = sxsk_rx_burst(way->from->socket, way->bufs, way->from->batch);
 		if (got > 0)
-			received(way->from, way->bufs, got);
+			received(way->from, way->bufs[0]);
 	}
 	/* With nothing to send this still moves on what was taken before. */
 	taken = sxsk_tx_burst(way->to->socket, way->bufs + way->sent, way->n - way->sent);

@@ -64,7 +64,7 @@ static unsigned receive(struct side *side)
 		n = sxsk_rx_burst(side->link->socket, bufs, n);
 	if (n == 0)
 		return 0;
-	received(side->link, bufs, n);
+	received(side->link, bufs[0]);
 	pushed = sxsk_handover_push(&side->out, bufs, n); /* all: there is room */
 	sxsk_buf_unref_burst(bufs + pushed, n - pushed);
 	tell(side->other);

@@ -182,7 +182,7 @@ static void receive(struct link *link)
 	while (!stopping(link->program)) {
 		n = sxsk_rx_burst(link->socket, bufs, link->batch);
 		if (n > 0)
-			received(link, bufs, n);
+			received(link, bufs[0]);
 		if (v)
 			verify_burst(v, bufs, n);
 		sxsk_buf_unref_burst(bufs, n);

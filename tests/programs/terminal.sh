@@ -107,7 +107,7 @@ table()
 	shown table && lines '^l2fwd-2link +queue +rx pps +Mbit/s +tx pps +Mbit/s +batch +drops$' 1 &&
 		lines '^mem:a +0 +[0-9]{2,} +[0-9]+\.[0-9] +[0-9]{2,} +[0-9]+\.[0-9] +[0-9]+\.[0-9]%' 1 &&
 		lines '^mem:b +0 +[0-9]{2,} ' 1 &&
-		lines '^[0-9]+ s, 2 of 2 links; frames: user [0-9]+, lanes [0-9]+, depot [0-9]{2,}, ' 1 &&
+		lines '^[0-9]+ s, 2 of 2 links  frames: total 65536, .*depot [0-9]{2,}, fill [0-9]{2,}' 1 &&
 		lines 'pps drops' 0 && ended_well
 }
 
@@ -115,7 +115,7 @@ table()
 small()
 {
 	shown small && lines '^rxdrop +queue +rx pps' 1 && lines '^mem:[a-f] +0 +[0-9]+ ' 4 &&
-		lines '^[0-9]+ s, 4 of 6 links; frames: ' 1 && ended_well
+		lines '^[0-9]+ s, 4 of 6 links  frames: total ' 1 && ended_well
 }
 
 dumb()
