@@ -36,7 +36,7 @@ through()
 	sleep 0.3 # the last ones are on their way
 	kill -INT "$rxdrop"
 	wait "$rxdrop" || status=1
-	end_program
+	end_program TERM
 	cat "$txgen_log" "$rxdrop_log"
 	return $status
 }
