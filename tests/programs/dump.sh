@@ -131,6 +131,61 @@ check "MTU 9000" mtu 9000
 agree "MTU 9000" 9000
 agree "MTU 9000, SKB" 9000 --attach skb
 
+# listen NAMESPACE INTERFACE FILE: tcpdump of what comes in there, from now on; in $listening.
+listen()
+{
+	start ip netns exec "$1" tcpdump -i "$2" -Q in --immediate-mode -s 10000 -B 16384 -U \
+		-w "$3" 2>"$lib_tmp/listen"
+	listening=$started
+	bounded 10 sh -c "until grep -q '^tcpdump: listening on ' $lib_tmp/listen; do sleep 0.05; done"
+}
+
+# One dump, with these options, of what is sent to f1; and what came in at an interface meanwhile.
+one_dump()
+{
+	listen "$1" "$2" "$lib_tmp/heard.pcap" || return 1
+	launch 1 dump --link-name f1 --json --write "$lib_tmp/0.pcapng" "${@:3}" || return 1
+	bounded 60 ip netns exec "$host1" "${packets[@]}" send "$lib_tmp/sent.pcap" h1
+	[ "$3" = --count ] || end_program
+	await_program 10
+	sleep 0.2 # for tcpdump to see it
+	kill "$listening"
+	wait "$listening"
+	[ "${ended-}" = 0 ] || cat "$program_log"
+}
+
+# Some packets come up, all others come to the stack, where tcpdump listens.
+stack_keeps()
+{
+	one_dump "$forwarder" f1 "$@" &&
+		"${packets[@]}" parts "$lib_tmp/sent.pcap" "$lib_tmp/0.pcapng" "$lib_tmp/heard.pcap"
+}
+
+# What matches is seen at the far end of the other cable, and nothing else.
+passes_on()
+{
+	one_dump "$host1" h2 --pass-to f2 "$@" &&
+		"${packets[@]}" same "$lib_tmp/0.pcapng" "$lib_tmp/heard.pcap" &&
+		[ "$(field "d['links'][0]['rx_packets'] == d['links'][1]['tx_packets'] > 50")" = True ]
+}
+
+# The first packets, and their bytes.
+counts()
+{
+	one_dump "$forwarder" f1 --count 7 -x || return 1
+	grep -E '^[0-9:]{8}\.' "$program_log"
+	[ "$(grep -cE '^[0-9:]{8}\.' "$program_log")" = 7 ] &&
+		"${packets[@]}" hex "$lib_tmp/0.pcapng" "$program_log" | grep .
+}
+
+# (The kernel drops what ends in a VLAN tag: no odd packets.)
+"${packets[@]}" make "$lib_tmp/sent.pcap" 500 2 9014 tidy
+check "the stack keeps what does not match" stack_keeps udp or vlan
+check "the stack keeps what does not match, SKB" stack_keeps --attach skb ip6 or arp
+check "what matches is passed on" passes_on ip and not port 22
+check "long and short packets are passed on" passes_on
+check "--count, and -x shows all bytes" counts
+
 expressions=('')
 tidy=tidy
 agree "tidy packets" 9000

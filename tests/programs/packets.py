@@ -6,6 +6,8 @@
                                               a capture (pcap) of packets of all kinds, odd ones unless tidy
   packets.py send FILE INTERFACE...           send them all, in order, on each interface
   packets.py same FILE FILE                   have both captures (pcap or pcapng) the same packets?
+  packets.py parts FILE PART PART             is each packet in one of the parts, and only there?
+  packets.py hex CAPTURE LOG                  are its packets' bytes what dump -x has printed?
   packets.py tshark CAPTURE LOG               does tshark see in the capture what dump has printed?
   packets.py agree SENT DIRECTORY             do dumps and tcpdump agree which of the sent packets match?
                                               Of each expression, a line in DIRECTORY/expressions, there
@@ -110,7 +112,7 @@ def packet(r, longest):
         tags += struct.pack("!HH", tag, r.choice((0, 5, 7, 100, 4094)) | r.choice((0, 0, 0xa000)))
     frame = r.choice(MACS[:2] * 3 + MACS) + r.choice(MACS[:2]) + tags + struct.pack("!H", kind) + rest
     frame = frame[:r.usually(None, r.randrange(14, len(frame) + 1))]
-    if len(frame) < 60 and r.random() < 0.5:
+    if len(frame) < 60 and (r.tidy or r.random() < 0.5):
         frame += bytes(60 - len(frame))
     return frame
 
@@ -171,7 +173,7 @@ def difference(one, other):
     one, other = list(read(one)), list(read(other))
     for i, (a, b) in enumerate(zip(one, other)):
         if a != b:
-            return f"packet {i}: {a.hex()} and {b.hex()}"
+            return f"packet {i}: {len(a)} bytes {a[:60].hex()} and {len(b)} bytes {b[:60].hex()}"
     return None if len(one) == len(other) else f"{len(one)} packets and {len(other)}"
 
 
@@ -254,9 +256,28 @@ def tshark(capture, log):
     print(f"{len(lines)} packets")
 
 
+def parts(whole, one, other):
+    one, other = list(read(one)), list(read(other))
+    if not one or not other or sorted(read(whole)) != sorted(one + other):
+        sys.exit(f"parts of {len(one)} and {len(other)} packets")
+
+
+def hex_lines(capture, log):
+    with open(log) as f:
+        printed = re.findall(r"^\t0x([0-9a-f]{4}): ((?: [0-9a-f]{2,4})+)$", f.read(), re.M)
+    expected = []
+    for packet in read(capture):
+        for at in range(0, len(packet), 16):
+            expected.append((f"{at:04x}", packet[at:at + 16].hex()))
+    if expected != [(at, digits.replace(" ", "")) for at, digits in printed]:
+        sys.exit(f"{len(expected)} lines expected, of {len(printed)}")
+    print(f"{len(expected)} lines")
+
+
 def same(one, other):
     sys.exit(difference(one, other))
 
 
 if __name__ == "__main__":
-    {"make": make, "send": send, "same": same, "tshark": tshark, "agree": agree}[sys.argv[1]](*sys.argv[2:])
+    {"make": make, "send": send, "same": same, "parts": parts, "hex": hex_lines, "tshark": tshark,
+     "agree": agree}[sys.argv[1]](*sys.argv[2:])
