@@ -49,7 +49,7 @@ static int check_offset(const struct sock_filter *f, unsigned i)
 		return sxsk_priv_fail(
 			EOPNOTSUPP,
 			"instruction %u of the filter loads the %s, which a socket filter has and an "
-			"XDP program does not: compile for pcap_open_dead()",
+			"XDP program does not: compile for pcap_open_dead(), without what needs it",
 			i, ancillary[at / 4]);
 	return sxsk_priv_fail(EOPNOTSUPP,
 			      "instruction %u of the filter loads at offset %d, from before the "

@@ -34,7 +34,7 @@ foreign_program()
 		ip -n "$forwarder" link set dev f2 xdp obj "$lib_tmp/pass.o" sec .text
 }
 
-one=$examples/l2fwd-1link two=$examples/l2fwd-2link drop=$examples/rxdrop
+one=$examples/l2fwd-1link two=$examples/l2fwd-2link drop=$examples/rxdrop dump=$examples/dump
 many=$examples/l2fwd-2link-multicore
 nobody="setpriv --reuid 65534 --regid 65534 --clear-groups"
 
@@ -78,6 +78,20 @@ refused 'no queue 9' "$many" --pair f1:0=f2:9@0
 refused "'x' is no CPU" "$many" --pair f1:0=f2:0@x
 refused 'CPU 99999' "$many" --pair f1:0=f2:0@99999
 refused 'f1 queue 0' "$many" --pair f1:0=f2:0 --pair f1=mem:x
+refused 'which interface' "$dump" udp
+refused 'syntax error' "$dump" --link-name f1 udp port and
+refused 'rejects all packets' "$dump" --link-name f1 ip and arp
+refused 'protochain 17.*jumps back' "$dump" --link-name f1 ip6 protochain 17
+refused 'inbound.*packet type' "$dump" --link-name f1 inbound
+refused 'mem:x.*udp' "$dump" --link-name mem:x udp
+refused "'--frobnicate'" "$dump" --link-name f1 udp --frobnicate
+refused 'count' "$dump" --link-name f1 --count 0
+refused 'nowhere/x: No such file' "$dump" --link-name f1 --write nowhere/x
+refused '/dev/full' "$dump" --link-name f1 --write /dev/full
+refused 'no interface nope' "$dump" --link-name f1 --pass-to nope
+refused 'f1 queue 0' "$dump" --link-name f1 --pass-to f1
+# shellcheck disable=SC2086
+refused 'CAP_BPF' $nobody "$dump" --link-name f1 udp
 # shellcheck disable=SC2086
 refused 'CAP_NET_RAW' $nobody "$one" --link-name f1
 refused 'memory' sh -c "ulimit -v 100000; exec $one --link-name f1"
