@@ -91,7 +91,8 @@ struct option {
 	  option_number, &(p)->duration, 0, 100000000 }, \
 	{ "--zero-copy", NULL, "or not at all", option_set, &(p)->mode, SXSK_MODE_ZEROCOPY, 0 }, \
 	{ "--copy", NULL, "never zero-copy", option_set, &(p)->mode, SXSK_MODE_COPY, 0 }, \
-	{ "--attach", "auto|native|skb", "auto, native or skb (auto)", option_choice, &(p)->attach, 0, 0 }, \
+	{ "--attach", "auto|native|skb|dispatcher", "auto, native, skb, or beside others: dispatcher (auto)", \
+	  option_choice, &(p)->attach, 0, 0 }, \
 	{ "--wait", "epoll|poll|busy", "epoll, poll, or busy: never sleep (epoll)", option_choice, &(p)->wait, 0, 0 }, \
 	{ "--cpu", "CPU", "of a thread; may be repeated, for the threads in turn (any)", option_cpu, NULL, 0, 0 }, \
 	{ "--hold-one", NULL, "keep one Buf on purpose: the account must find it", option_set, &(p)->hold_one, 1, 0 }, \

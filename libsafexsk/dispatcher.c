@@ -105,7 +105,7 @@ static int do_job(struct sxsk_priv_job *j)
 	err = pthread_create(&thread, NULL, job_thread, j);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (err)
-		return sxsk_priv_fail(err, "no thread to call libxdp in: %s", strerror(err));
+		return sxsk_priv_fail(ENOMEM, "no thread to call libxdp in: %s", strerror(err));
 	pthread_join(thread, NULL);
 	return j->err < 0 ? sxsk_priv_fail(-j->err, "%s", j->sentence) : j->err;
 }
@@ -145,7 +145,6 @@ static int hold(struct sxsk_priv_prog *prog, uint32_t id)
 	if (prog->entry_fd >= 0)
 		close(prog->entry_fd);
 	prog->entry_fd = fd;
-	sxsk_priv_program_known(prog);
 	return 0;
 }
 
@@ -167,6 +166,8 @@ int sxsk_priv_dispatcher_enter(struct sxsk_priv_prog *prog, uint32_t ifindex)
 		err = hold(prog, j.id);
 	if (err)
 		forget(prog);
+	else
+		sxsk_priv_program_known(prog);
 	return err;
 }
 

@@ -57,7 +57,7 @@ refused 'batch-size' "$one" --link-name f1 --batch-size 0
 refused 'duration' "$one" --link-name f1 --duration 1.5
 refused 'frobnicate' "$one" --link-name f1 --frobnicate
 refused "'f1'" "$one" f1
-refused 'auto, native or skb' "$one" --link-name f1 --attach fast
+refused 'auto, native, skb, or beside others: dispatcher' "$one" --link-name f1 --attach fast
 refused 'native' "$one" --link-name lo --attach native
 refused 'zero-copy' "$one" --link-name f1 --zero-copy
 refused 'contradicts' "$one" --link-name f1 --zero-copy --copy

@@ -75,10 +75,10 @@ Test(prog_dispatcher, where_it_cannot_be_the_sentence_says_why)
 	}
 	cr_expect_eq(program_on("v0"), 0);
 	cr_expect_eq(open_descriptors(), before);
-	socket = open_socket(pool, "v0", 0, steered(SXSK_ATTACH_AUTO));
+	socket = open_socket(pool, "m0", 0, steered(SXSK_ATTACH_AUTO));
 	cr_expect_eq(stats_of(socket).attach, SXSK_ATTACH_NATIVE);
 	/* Another way on the same interface is refused before anything is tried. */
-	refused(pool, "v0", 0, opts, -EBUSY, "");
+	refused(pool, "m0", 1, opts, -EBUSY, "to m0 as native");
 	sxsk_socket_close(socket);
 	sxsk_pool_unref(pool);
 }

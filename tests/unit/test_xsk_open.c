@@ -117,7 +117,7 @@ Test(xsk_open, one_interface_one_way_to_attach)
 	struct sxsk_socket *a = open_socket(pool, "m0", 0, steered(SXSK_ATTACH_SKB)), *b;
 	const uint32_t id = program_on("m0");
 
-	refused(pool, "m0", 1, steered(SXSK_ATTACH_NATIVE), -EBUSY, "as SKB");
+	refused(pool, "m0", 1, steered(SXSK_ATTACH_NATIVE), -EBUSY, "as skb");
 	b = open_socket(pool, "m0", 1, steered(SXSK_ATTACH_AUTO));
 	cr_expect_eq(stats_of(b).attach, SXSK_ATTACH_SKB);
 	cr_expect_eq(program_on("m0"), id, "they share one program");

@@ -20,6 +20,7 @@
  * - it is pinned, so a killed process leaves its program behind (safexsk and a number): that one takes no
  *   packets, and goes with the next open with SXSK_ATTACH_DISPATCHER on the interface. So it does where the
  *   last close may not take it out any more;
+ * - an interface that goes leaves its pins behind (`xdp-loader clean`);
  * - other processes that live keep theirs: several may have sockets on the interface, on different queues;
  * - packets longer than a page come if all programs in there can take them (xdp.frags);
  * - sxsk_prog_steer() puts the new rules beside the old for a moment: a packet meets the old ones, then, if
