@@ -13,7 +13,6 @@
 #include "stamp.h"
 
 #include <ctype.h>
-#include <errno.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
@@ -54,7 +53,7 @@ static unsigned packets_due(const struct link *link, uint64_t *start, uint64_t n
 	while (n < link->batch && *start + due(number + n) <= now)
 		n++;
 	if (n == link->batch && *start + due(number + n) < now)
-		*start = now - due(number + n);
+		*start = now - due(number + n - 1);
 	return n;
 }
 
