@@ -12,7 +12,7 @@
 #define PATH_SIZE 4096
 #define LIST_SIZE 512
 /* Larger pools take minutes under callgrind, and execute the same. */
-#define COUNTED_FRAMES 65536u
+#define COUNTED_FRAMES 4096u
 
 struct arguments {
 	char self[PATH_SIZE], script[PATH_SIZE];
