@@ -13,10 +13,12 @@
 #define LIST_SIZE 512
 /* Larger pools take minutes under callgrind, and execute the same. */
 #define COUNTED_FRAMES 4096u
+#define COUNTED_PACKETS (1u << 14)
 
 struct arguments {
 	char self[PATH_SIZE], script[PATH_SIZE];
 	char of[LIST_SIZE], variants[LIST_SIZE], bursts[LIST_SIZE], frames[LIST_SIZE];
+	char packets[LIST_SIZE];
 };
 
 static void append(char list[LIST_SIZE], const char *word)
@@ -48,6 +50,8 @@ static bool prepare(struct arguments *a, const struct plan *p)
 			       (int)(slash - a->self), a->self) >= (int)sizeof(a->script))
 		return false;
 	append(a->of, p->of->name);
+	append_number(a->packets,
+		      p->packets < COUNTED_PACKETS ? (unsigned)p->packets : COUNTED_PACKETS);
 	for (unsigned i = 0; i < p->variants; i++)
 		append(a->variants, p->variant[i]->name);
 	for (unsigned i = 0; i < p->bursts; i++)
@@ -69,9 +73,10 @@ static pid_t start(struct arguments *a, int *ret_fd)
 	pid = fork();
 	if (pid == 0) {
 		char variant[] = "--variant", burst[] = "--burst", frames[] = "--frames";
-		char python[] = "python3", of[] = "--case";
-		char *argv[] = { python, a->script, of,     a->of,     variant, a->variants,
-				 burst,  a->bursts, frames, a->frames, a->self, NULL };
+		char python[] = "python3", of[] = "--case", packets[] = "--packets";
+		char *argv[] = { python,      a->script,  of,        a->of,  variant,
+				 a->variants, burst,      a->bursts, frames, a->frames,
+				 packets,     a->packets, a->self,   NULL };
 
 		dup2(fds[1], STDOUT_FILENO);
 		close(fds[0]);
