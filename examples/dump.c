@@ -44,14 +44,6 @@ static bool option_word(struct program *p, const struct option *o, char *text)
 	       wrong(p, "the %s is longer than %zu bytes", o->name, sizeof(dump.expression));
 }
 
-/* The last one counts. */
-static bool option_pass_to(struct program *p, const struct option *o, char *text)
-{
-	p->link_count = 1;
-	p->links_per_thread = 2;
-	return option_link(p, o, text);
-}
-
 /* The expression means what it means to `tcpdump -r`. */
 static bool filter(struct program *p)
 {
@@ -92,7 +84,7 @@ static bool before_open(struct link *link, struct sxsk_socket_opts *opts)
 	if (strncmp(link->name, "mem:", 4) == 0)
 		return !*dump.expression || wrong(p, "%s has no kernel to filter: leave '%s' out",
 						  link->name, dump.expression);
-	if (p->attach != SXSK_ATTACH_SKB)
+	if (p->attach == SXSK_ATTACH_AUTO || p->attach == SXSK_ATTACH_NATIVE)
 		opts->metadata = SXSK_METADATA_RX_TIMESTAMP; /* where the driver has it */
 	if (sxsk_prog_create(&dump.prog, NULL) != 0 || sxsk_prog_steer(dump.prog, &all, 1) != 0)
 		return wrong(p, "%s", sxsk_last_error());
@@ -185,7 +177,7 @@ static void look(struct link *link)
 {
 	struct program *p = link->program;
 	struct link *to = p->link_count > 1 ? link + 1 : NULL;
-	const unsigned packets = SXSK_WAIT_RX;
+	const unsigned events[] = { SXSK_WAIT_RX, SXSK_WAIT_WAKE };
 	unsigned idle = 0;
 
 	while (!stopping(p) && !enough()) {
@@ -196,7 +188,7 @@ static void look(struct link *link)
 			continue;
 		if (dump.capture)
 			(void)fflush(dump.capture);
-		if (!links_sleep(link, &packets, 1))
+		if (!links_sleep(link, events, p->link_count))
 			break;
 	}
 	/* From here on the stack keeps its packets. Those that were taken are still shown, and go on. */

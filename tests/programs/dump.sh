@@ -131,15 +131,6 @@ check "MTU 9000" mtu 9000
 agree "MTU 9000" 9000
 agree "MTU 9000, SKB" 9000 --attach skb
 
-# listen NAMESPACE INTERFACE FILE: tcpdump of what comes in there, from now on; in $listening.
-listen()
-{
-	start ip netns exec "$1" tcpdump -i "$2" -Q in --immediate-mode -s 10000 -B 16384 -U \
-		-w "$3" 2>"$lib_tmp/listen"
-	listening=$started
-	bounded 10 sh -c "until grep -q '^tcpdump: listening on ' $lib_tmp/listen; do sleep 0.05; done"
-}
-
 # One dump, with these options, of what is sent to f1; and what came in at an interface meanwhile.
 one_dump()
 {

@@ -37,8 +37,7 @@ values_completed()
 {
 	[ "$(completed "$1" --wait '' | xargs)" = "busy epoll poll" ] &&
 		[ "$(completed "$1" --wait p)" = poll ] &&
-		[ "$(completed "$1" --json --at | xargs)" = --attach ] &&
-		[ "$(completed "$1" --attach d)" = dispatcher ] &&
+		[ "$(completed "$1" --json --a | xargs)" = --attach ] &&
 		[ -z "$(completed "$1" --bufnum '')" ]
 }
 

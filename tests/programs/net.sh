@@ -115,3 +115,12 @@ field()
 {
 	tail -n 1 "$program_log" | python3 -c "import json, sys; d = json.load(sys.stdin); print($1)"
 }
+
+# listen NAMESPACE INTERFACE FILE: tcpdump of what comes in there, from now on; in $listening.
+listen()
+{
+	start ip netns exec "$1" tcpdump -i "$2" -Q in --immediate-mode -s 10000 -B 16384 -U \
+		-w "$3" 2>"$lib_tmp/listen"
+	listening=$started
+	bounded 10 sh -c "until grep -q '^tcpdump: listening on ' $lib_tmp/listen; do sleep 0.05; done"
+}

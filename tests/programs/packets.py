@@ -8,6 +8,7 @@
   packets.py same FILE FILE                   have both captures (pcap or pcapng) the same packets?
   packets.py parts FILE PART PART             is each packet in one of the parts, and only there?
   packets.py hex CAPTURE LOG                  are its packets' bytes what dump -x has printed?
+  packets.py flows FILE                       how many flows are in a capture?
   packets.py tshark CAPTURE LOG               does tshark see in the capture what dump has printed?
   packets.py agree SENT DIRECTORY             do dumps and tcpdump agree which of the sent packets match?
                                               Of each expression, a line in DIRECTORY/expressions, there
@@ -165,7 +166,7 @@ def send(path, *interfaces):
         for s in sockets:
             s.send(frame)
         if i % 64 == 63:
-            time.sleep(0.002)
+            time.sleep(0.005)
 
 
 def difference(one, other):
@@ -274,10 +275,29 @@ def hex_lines(capture, log):
     print(f"{len(expected)} lines")
 
 
+def flow_of(p):
+    at = 12
+    while p[at:at + 2] in (b"\x81\x00", b"\x88\xa8"):
+        at += 4
+    kind, p = p[at:at + 2], p[at + 2:]
+    if kind == b"\x08\x00":
+        fragment, proto, rest = p[6] & 0x1f or p[7], p[9], p[4 * (p[0] & 15):]
+        ends = p[12:20]
+    elif kind == b"\x86\xdd":
+        fragment, proto, rest, ends = False, p[6], p[40:], p[8:40]
+    else:
+        return None
+    return proto, ends, rest[:4] if proto in (6, 17) and not fragment else b""
+
+
+def flows(path):
+    print(len({flow_of(p) for p in read(path)}))
+
+
 def same(one, other):
     sys.exit(difference(one, other))
 
 
 if __name__ == "__main__":
-    {"make": make, "send": send, "same": same, "parts": parts, "hex": hex_lines, "tshark": tshark,
+    {"make": make, "send": send, "same": same, "parts": parts, "flows": flows, "hex": hex_lines, "tshark": tshark,
      "agree": agree}[sys.argv[1]](*sys.argv[2:])

@@ -3,7 +3,7 @@
 # --wait: a program with nothing to do sleeps, in epoll and in poll, and does not with busy; it forwards,
 # also after it has slept (in epoll, all the other tests do). Idle programs are measured beside each other, for 2 s, with --all for 10.
 #
-#   i1 ... i14 on $forwarder, each with an end p1 ... p14 that nobody uses
+#   i1 ... i18 on $forwarder, each with an end p1 ... p18 that nobody uses
 seconds=2
 [ "${1-}" != --all ] || seconds=10
 . "$(dirname "${BASH_SOURCE[0]}")/net.sh"
@@ -92,18 +92,19 @@ after_packets_of_several_bufs()
 }
 
 net_line || { fail "network"; finish; }
-for n in {1..14}; do
+for n in {1..18}; do
 	ip -n "$forwarder" link add "i$n" type veth peer name "p$n" &&
 		ip -n "$forwarder" link set "i$n" up && ip -n "$forwarder" link set "p$n" up ||
 		{ fail "network"; finish; }
 done
 
 for how in epoll poll; do
-	[ $how = epoll ] && set -- i{1..7} || set -- i{8..14}
+	[ $how = epoll ] && set -- i{1..9} || set -- i{10..18}
 	check "rxdrop, $how" idle rxdrop --link "$1" --wait $how --bufnum 4096
 	check "l2fwd-1link, $how" idle l2fwd-1link --link-name "$2" --wait $how --bufnum 4096
 	check "l2fwd-2link, $how" idle l2fwd-2link --link1-name "$3" --link2-name "$4" --wait $how --bufnum 8192
 	check "dump, $how" idle dump --link-name "$7" --wait $how --bufnum 4096 udp
+	check "fanout, $how" idle fanout --link-name "$8" --pass-to "$9" --wait $how --bufnum 4096
 	check "l2fwd-2link-multicore, $how" idle l2fwd-2link-multicore --pair "$5=$6" --wait $how --bufnum 8192
 done
 check "none of them uses 1 % of a processor" sleepers
