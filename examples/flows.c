@@ -112,10 +112,14 @@ void flows_print(unsigned most)
 		if (!next)
 			break;
 		printf("  flow ");
-		print_end(next, 0);
-		printf(" > ");
-		print_end(next, 1);
-		printf(" protocol %u: %" PRIu64 " packets, %" PRIu64 " bytes\n", next->protocol,
+		if (next->version) {
+			print_end(next, 0);
+			printf(" > ");
+			print_end(next, 1);
+		} else {
+			printf("of what is not IP");
+		}
+		printf(", protocol %u: %" PRIu64 " packets, %" PRIu64 " bytes\n", next->protocol,
 		       next->packets, next->bytes);
 	}
 	printf("  %" PRIu64 " flows, and %" PRIu64 " packets of others\n", used, others);

@@ -10,7 +10,7 @@ demo_log=$lib_tmp/demo
 # background would ignore SIGINT.
 start_demo()
 {
-	setsid env --default-signal=INT "$lib_root/examples/demo" >"$demo_log" 2>&1 </dev/null &
+	setsid env --default-signal=INT "$lib_root/examples/demo" "$@" >"$demo_log" 2>&1 </dev/null &
 	demo=$!
 }
 
@@ -44,8 +44,11 @@ check "ends well" ended 0
 check "says that every frame is accounted for" said 'every frame accounted for'
 check "pings without loss" said ' 0% packet loss'
 check "shows the TCP rate" said 'bits/sec .*sender'
+for part in $("$lib_root/examples/demo" --list | sed 's/ .*//'); do
+	check "--list: there is a part '$part'" said "^== $part: "
+done
 
-SXSK_HOLD=1 start_demo
+SXSK_HOLD=1 start_demo cable
 check "a Buf held back ends it with 1" ended 1
 check "and shows who holds it" said 'held by 1 reference'
 

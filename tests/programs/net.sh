@@ -46,7 +46,11 @@ leg()
 net_line()
 {
 	netns h1 && host1=$made && netns fw && forwarder=$made && netns h2 && host2=$made &&
-		leg "$host1" 1 && leg "$host2" 2 || return 1
+		leg "$host1" 1 && leg "$host2" 2 && all_up
+}
+
+all_up()
+{
 	bounded 5 sh -c "until [ \$(ip -n $forwarder link show | grep -c 'f[12]@.*LOWER_UP') = 2 ]; do
 		sleep 0.05; done"
 }
