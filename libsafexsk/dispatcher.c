@@ -26,6 +26,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define OWNER_NAME "safexsk_owner"
@@ -80,9 +81,9 @@ bool sxsk_priv_dispatcher_stale(const char *name)
 static void *job_thread(void *arg)
 {
 	struct sxsk_priv_job *j = arg;
-
 	/* Where that is forbidden it works all the same, and leaves what it leaves. */
-	(void)unshare(CLONE_FILES);
+	const bool own_table = unshare(CLONE_FILES) == 0;
+
 	if (j->netns_fd >= 0 && setns(j->netns_fd, CLONE_NEWNET))
 		j->err = sxsk_priv_fail(errno, "cannot enter the network namespace of %s: %s",
 					j->ifname, strerror(errno));
@@ -90,6 +91,9 @@ static void *job_thread(void *arg)
 		j->err = j->run(j);
 	if (j->err < 0)
 		(void)snprintf(j->sentence, sizeof(j->sentence), "%s", sxsk_last_error());
+	/* A join does not wait for the table to go, and copies keep sockets alive (Linux 5.9). */
+	if (own_table)
+		(void)syscall(SYS_close_range, 0u, ~0u, 0u);
 	return NULL;
 }
 

@@ -16,6 +16,8 @@
 
 /* After the others, which by libxdp's default have 50: they see the packets that come to our sockets. */
 #define PRIORITY 100
+/* While others take out what we see. */
+#define TRIES 10u
 
 /* ---- what is on the interface ------------------------------------------------------------------------ */
 
@@ -74,15 +76,35 @@ static int occupied(uint32_t id, const char *ifname)
 			       ifname, id);
 }
 
+static int enter_error(int err, const char *ifname)
+{
+	switch (err) {
+	case E2BIG:
+		return sxsk_priv_fail(
+			EBUSY,
+			"the dispatcher of %s has no place left, of %d: end a program that holds one",
+			ifname, MAX_DISPATCHER_ACTIONS);
+	case EBUSY:
+	case EEXIST:
+		return sxsk_priv_fail(
+			EBUSY, "the XDP programs of %s change all the time: try again", ifname);
+	case ENOENT:
+		return sxsk_priv_fail(
+			EOPNOTSUPP,
+			"libxdp does not find its dispatcher, xdp-dispatcher.o: install libxdp "
+			"whole, or say in LIBXDP_OBJECT_PATH where it is");
+	}
+	return sxsk_priv_attach_error(err, ifname, SXSK_ATTACH_DISPATCHER);
+}
+
 /* How the dispatcher is attached, XDP_MODE_UNSPEC: there is none; or -errno. */
 static int make_way(uint32_t ifindex, const char *ifname)
 {
-	struct xdp_multiprog *there;
-	int64_t id;
-	int mode, n;
+	for (unsigned tries = 0; tries < TRIES; tries++) {
+		const int64_t id = sxsk_priv_attached_id(ifindex, ifname);
+		struct xdp_multiprog *there;
+		int mode, n;
 
-	do {
-		id = sxsk_priv_attached_id(ifindex, ifname);
 		if (id <= 0)
 			return id ? (int)id : XDP_MODE_UNSPEC;
 		there = dispatcher_of(ifindex);
@@ -91,12 +113,15 @@ static int make_way(uint32_t ifindex, const char *ifname)
 		mode = (int)xdp_multiprog__attach_mode(there);
 		n = take_stale_out(there, ifindex);
 		xdp_multiprog__close(there);
-	} while (n > 0);
-	return n < 0 ? sxsk_priv_fail(-n,
-				      "cannot take a killed process's program out of the "
-				      "dispatcher of %s: %s",
-				      ifname, strerror(-n)) :
-		       mode;
+		if (n == 0)
+			return mode;
+		if (n < 0)
+			return sxsk_priv_fail(-n,
+					      "cannot take a killed process's program out of the "
+					      "dispatcher of %s: %s",
+					      ifname, strerror(-n));
+	}
+	return enter_error(EBUSY, ifname);
 }
 
 /* ---- entries ---------------------------------------------------------------------------------------- */
@@ -134,27 +159,6 @@ static int check_entered(const struct sxsk_priv_job *j, struct xdp_program *entr
 		"libxdp makes no dispatcher on %s: it needs the BPF file system (mount -t bpf bpf "
 		"/sys/fs/bpf), and LIBXDP_SKIP_DISPATCHER not to be set",
 		j->ifname);
-}
-
-static int enter_error(int err, const char *ifname)
-{
-	switch (err) {
-	case E2BIG:
-		return sxsk_priv_fail(
-			EBUSY,
-			"the dispatcher of %s has no place left, of %d: end a program that holds one",
-			ifname, MAX_DISPATCHER_ACTIONS);
-	case EBUSY:
-	case EEXIST:
-		return sxsk_priv_fail(
-			EBUSY, "the XDP programs of %s change all the time: try again", ifname);
-	case ENOENT:
-		return sxsk_priv_fail(
-			EOPNOTSUPP,
-			"libxdp does not find its dispatcher, xdp-dispatcher.o: install libxdp "
-			"whole, or say in LIBXDP_OBJECT_PATH where it is");
-	}
-	return sxsk_priv_attach_error(err, ifname, SXSK_ATTACH_DISPATCHER);
 }
 
 /* 0 or -errno, without a sentence. */

@@ -71,6 +71,29 @@ static void copy(void)
 	pass(COPY, COPY, COPY);
 }
 
+/* Zero-copy by programs in libxdp's dispatcher. */
+static void dispatcher(void)
+{
+	const struct sxsk_socket_opts opts = { .sz = sizeof(opts),
+					       .steer = SXSK_STEER_ALL,
+					       .attach = SXSK_ATTACH_DISPATCHER,
+					       .mode = ZEROCOPY };
+	struct sxsk_pool *pool = pool_of(8192);
+	struct sxsk_socket *a = open_with(pool, "eth0", 0, &opts);
+	struct sxsk_socket *b = open_with(pool, "eth1", 0, &opts);
+	struct tally tally = { 0 };
+	struct receiver there = { .tally = &tally, .complete = true }, back = there;
+
+	if (stats_of(b).attach != SXSK_ATTACH_DISPATCHER)
+		die("the program is attached as %s", sxsk_attach_name(stats_of(b).attach));
+	carry(a, pool, b, &there, PACKETS);
+	carry(b, pool, a, &back, PACKETS);
+	sxsk_socket_close(a);
+	sxsk_socket_close(b);
+	account(pool);
+	row(ZEROCOPY, &tally);
+}
+
 /* virtio-net does nothing for a packet by itself; the kernel does, in copy mode. */
 static void metadata(void)
 {
@@ -419,6 +442,7 @@ int main(int argc, char **argv)
 		void (*run)(void);
 	} scenarios[] = {
 		{ "copy", copy },
+		{ "dispatcher", dispatcher },
 		{ "rx-zerocopy", rx_zerocopy },
 		{ "tx-zerocopy", tx_zerocopy },
 		{ "zerocopy", both_zerocopy },
