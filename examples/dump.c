@@ -12,12 +12,11 @@
  *             '-- no match --> the kernel's stack
  */
 #include "common.h"
-#include "decode.h"
-#include "pcapng.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <pcap/pcap.h>
+#include <safexsk/pcapng.h>
 #include <string.h>
 #include <time.h>
 
@@ -76,10 +75,11 @@ static bool before_open(struct link *link, struct sxsk_socket_opts *opts)
 		return true;
 	opts->rx_size = opts->fill_size = RING;
 	if (dump.file) {
-		dump.capture = pcapng_open(dump.file);
+		dump.capture = fopen(dump.file, "we");
 		if (!dump.capture)
 			return wrong(p, "cannot write %s: %s", dump.file, strerror(errno));
-		pcapng_interface(dump.capture, link->name, "time by the system's clock");
+		sxsk_pcapng_begin(dump.capture);
+		sxsk_pcapng_interface(dump.capture, link->name, "time by the system's clock");
 	}
 	if (strncmp(link->name, "mem:", 4) == 0)
 		return !*dump.expression || wrong(p, "%s has no kernel to filter: leave '%s' out",
@@ -116,14 +116,14 @@ static void show(const struct link *link, const struct sxsk_buf bufs[], unsigned
 
 	(void)strftime(clock, sizeof(clock), "%H:%M:%S", localtime_r(&seconds, &tm));
 	printf("%s.%06u ", clock, (unsigned)(ns % SECOND / 1000));
-	decode(bufs, n, dump.hex);
+	sxsk_packet_print(bufs, n, dump.hex, stdout);
 	dump.shown++;
 	if (!dump.capture)
 		return;
 	if (hardware && !dump.hardware)
-		pcapng_interface(dump.capture, link->name, "time by the card's clock");
+		sxsk_pcapng_interface(dump.capture, link->name, "time by the card's clock");
 	dump.hardware |= hardware;
-	pcapng_packet(dump.capture, hardware, ns, bufs, n);
+	sxsk_pcapng_packet(dump.capture, hardware, ns, bufs, n);
 }
 
 static bool enough(void)

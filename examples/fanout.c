@@ -15,18 +15,17 @@
  */
 #include "common.h"
 #include "flows.h"
-#include "pcapng.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <safexsk/handover.h>
+#include <safexsk/pcapng.h>
 #include <semaphore.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
 #define QUEUE 4096 /* Bufs that wait for a worker, at most */
-#define SECOND 1000000000
 
 struct worker {
 	const char *role;
@@ -49,10 +48,11 @@ static struct link *pass_to;
 
 static void write_one(const struct sxsk_buf bufs[], unsigned n)
 {
-	struct timespec now;
+	struct timespec t;
 
-	(void)clock_gettime(CLOCK_REALTIME, &now);
-	pcapng_packet(capture, 0, (uint64_t)now.tv_sec * SECOND + (uint64_t)now.tv_nsec, bufs, n);
+	(void)clock_gettime(CLOCK_REALTIME, &t);
+	sxsk_pcapng_packet(capture, 0, (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec, bufs,
+			   n);
 }
 
 /* The reference goes with the packet: it is given back when the packet was sent. */
@@ -186,10 +186,11 @@ static void receive(struct link *link)
 static bool prepare(struct program *p)
 {
 	if (file) {
-		capture = pcapng_open(file);
+		capture = fopen(file, "we");
 		if (!capture)
 			return wrong(p, "cannot write %s: %s", file, strerror(errno));
-		pcapng_interface(capture, p->links[0].name, "time by the system's clock");
+		sxsk_pcapng_begin(capture);
+		sxsk_pcapng_interface(capture, p->links[0].name, "time by the system's clock");
 		workers[worker_count++] = (struct worker){ .role = "write", .look = write_one };
 	}
 	if (p->link_count > 1) {

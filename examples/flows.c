@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "flows.h"
 
-#include "decode.h"
-
 #include <arpa/inet.h>
 #include <inttypes.h>
 #include <stddef.h>
@@ -16,6 +14,11 @@ struct flow {
 	unsigned char ports[4], ends[32], zero[2];
 	uint64_t packets, bytes; /* packets 0: nothing here */
 };
+
+static uint16_t be16(const unsigned char *p)
+{
+	return (uint16_t)(p[0] << 8 | p[1]);
+}
 
 static struct flow table[FLOWS];
 static uint64_t used, others; /* others: packets of flows that there was no room for */

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * dump's decoder reads no byte that a packet does not have: packets that were cut short and spoilt at random,
+ * sxsk_packet_print() reads no byte that a packet does not have: packets that were cut short and spoilt at random,
  * each in memory of its own, which AddressSanitizer watches. Each comes to one line of text.
  */
-#include "../../examples/decode.c"
-#include "../../examples/decode_ip.c"
+#include "packet_print.c"
 
 #include <stdlib.h>
 
@@ -55,26 +54,23 @@ int main(void)
 	unsigned char packet[LONGEST + 64];
 	char *text = NULL;
 	size_t size = 0;
-	FILE *screen = stdout;
+	FILE *out = open_memstream(&text, &size);
 
-	stdout = open_memstream(&text, &size);
 	for (uint32_t i = 0; i < PACKETS; i++) {
 		uint32_t n = make(packet);
 		unsigned char *exact = malloc(n ? n : 1);
 
 		memcpy(exact, packet, n);
-		rewind(stdout);
-		print_line(exact, n);
-		(void)fflush(stdout);
+		rewind(out);
+		print_line(out, exact, n);
+		(void)fflush(out);
 		free(exact);
 		if (size == 0 || size > 600 || memchr(text, '\n', size)) {
-			fprintf(screen, "packet %u of %u bytes: %zu bytes of text: %s\n", i, n,
-				size, text);
+			printf("packet %u of %u bytes: %zu bytes of text: %s\n", i, n, size, text);
 			return 1;
 		}
 	}
-	fclose(stdout);
-	stdout = screen;
+	fclose(out);
 	free(text);
 	printf("%u packets\n", PACKETS);
 	return 0;

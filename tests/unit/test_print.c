@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Statistics as text and as JSON, each counter by its own name. */
+/* Statistics as text and as JSON, each counter by its own name; packets as text and in captures. */
 #include "support.h"
 
 /* What a print function wrote. */
@@ -121,4 +121,91 @@ Test(print, a_shorter_struct)
 	cr_assert_eq(sxsk_socket_drops(s), 3);
 	free(s);
 	free(p);
+}
+
+/* ---- packets ---------------------------------------------------------------------------------------------- */
+
+/* An ARP request in two Bufs, the first of which ends in the middle of an address. */
+static void arp(struct sxsk_pool *pool, struct sxsk_buf bufs[2])
+{
+	static const unsigned char request[] = {
+		0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0,  0, 0, 0, 1, 8, 6, 0, 1, 8, 0,  6, 4, 0,
+		1,    2,    0,    0,    0,    0,    1, 10, 0, 0, 1, 0, 0, 0, 0, 0, 0, 10, 0, 0, 2,
+	};
+
+	for (unsigned i = 0; i < 2; i++) {
+		bufs[i] = packet(pool, 21, 0);
+		memcpy(sxsk_buf_data_mut(bufs[i]), request + 21 * i, 21);
+	}
+}
+
+Test(print, packet_of_several_bufs_is_one_line)
+{
+	struct sxsk_pool *pool = new_pool(64);
+	struct sxsk_buf bufs[2];
+
+	arp(pool, bufs);
+	expect_printed("02:00:00:00:00:01 > ff:ff:ff:ff:ff:ff, ethertype ARP (0x0806), length 42: "
+		       "Request who-has 10.0.0.2 tell 10.0.0.1, length 28\n",
+		       sxsk_packet_print(bufs, 2, false, out));
+	expect_printed("02:00:00:00:00:01 > ff:ff:ff:ff:ff:ff, ethertype ARP (0x0806), length 21: "
+		       "[|arp] length 7\n"
+		       "\t0x0000:  ffff ffff ffff 0200 0000 0001 0806 0001\n"
+		       "\t0x0010:  0800 0604 00\n",
+		       sxsk_packet_print(bufs, 1, true, out));
+	sxsk_buf_unref_burst(bufs, 2);
+	sxsk_pool_unref(pool);
+}
+
+Test(print, packet_that_is_gone_is_misuse_and_no_packet)
+{
+	struct sxsk_pool *pool = new_pool(64);
+	struct sxsk_buf bufs[2], gone;
+
+	arp(pool, bufs);
+	gone = bufs[1];
+	sxsk_buf_unref(&gone);
+	count_misuse();
+	expect_misuse(SXSK_MISUSE_STALE, "sxsk_buf_data",
+		      expect_printed("no packet\n", sxsk_packet_print(bufs, 2, true, out)));
+	expect_misuse(SXSK_MISUSE_STALE, "sxsk_buf_data",
+		      expect_printed("no packet\n", sxsk_packet_print(bufs + 1, 1, true, out)));
+	expect_misuse(SXSK_MISUSE_STALE, "sxsk_buf_data",
+		      expect_printed("", sxsk_pcapng_packet(out, 0, 1, bufs, 2)));
+	expect_printed("no packet\n", sxsk_packet_print(NULL, 0, false, out));
+	sxsk_buf_unref(&bufs[0]);
+	sxsk_pool_unref(pool);
+}
+
+/* A section, an interface with three options, a packet of two Bufs whose 42 bytes are padded. */
+Test(print, capture_is_blocks_that_say_their_length_twice)
+{
+	struct sxsk_pool *pool = new_pool(64);
+	struct sxsk_buf bufs[2];
+	uint32_t block[3] = { 0 };
+	size_t len, at = 0;
+	char *bytes;
+	FILE *out = open_memstream(&bytes, &len);
+
+	arp(pool, bufs);
+	sxsk_pcapng_begin(out);
+	sxsk_pcapng_interface(out, "eth1", "a clock");
+	sxsk_pcapng_packet(out, 0, 0x123456789abull, bufs, 2);
+	(void)fclose(out);
+	for (unsigned i = 0; i < 3; i++) {
+		uint32_t again;
+
+		memcpy(&block[i], bytes + at, 4);
+		at += *(uint32_t *)(void *)(bytes + at + 4);
+		cr_assert_leq(at, len);
+		memcpy(&again, bytes + at - 4, 4);
+		cr_assert_eq(again, *(uint32_t *)(void *)(bytes + at - again + 4));
+	}
+	cr_assert_eq(at, len);
+	cr_assert(block[0] == 0x0a0d0d0a && block[1] == 1 && block[2] == 6);
+	cr_assert_eq(memcmp(bytes + len - 4 - 44, sxsk_buf_data(bufs[0]), 21), 0);
+	cr_assert_eq(memcmp(bytes + len - 4 - 44 + 21, sxsk_buf_data(bufs[1]), 21), 0);
+	free(bytes);
+	sxsk_buf_unref_burst(bufs, 2);
+	sxsk_pool_unref(pool);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Statistics as text: for people, and as JSON. */
+/* Statistics as text, for people, and as JSON; packets as text. */
 #ifndef SAFEXSK_PRINT_H
 #define SAFEXSK_PRINT_H
 
@@ -60,6 +60,21 @@ SXSK_API void sxsk_pool_stats_print(const struct sxsk_pool_stats *stats, enum sx
  * Source:    own
  */
 SXSK_API uint64_t sxsk_socket_drops(const struct sxsk_socket_stats *stats);
+
+/** Print a packet: a line as of `tcpdump -e -n -S`, in brief (Ethernet, VLAN, ARP, IPv4, IPv6, TCP, UDP, ICMP),
+ * of headers that may be cut short or wrong; with `hex`, its bytes, too, sixteen in a line. n Bufs are one
+ * packet. A handle that is not live, or memory that is short, makes it "no packet".
+ *
+ * Returns:   nothing
+ * Errors:    none; those of the stream are the caller's to see (ferror); misuse: as sxsk_buf_data()
+ * Ownership: borrows
+ * Threads:   any thread; blocking on the stream
+ * Ordering:  none
+ * Syscalls:  write
+ * Since:     0.1
+ * Source:    rte_pktmbuf_dump (DPDK), tcpdump
+ */
+SXSK_API void sxsk_packet_print(const struct sxsk_buf bufs[], unsigned n, bool hex, FILE *out);
 
 SXSK_END_DECLS
 #endif

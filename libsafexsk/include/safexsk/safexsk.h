@@ -53,4 +53,6 @@
 
 #include <safexsk/print.h>
 
+#include <safexsk/pcapng.h>
+
 #endif

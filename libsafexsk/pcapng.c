@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "pcapng.h"
+#include "internal.h"
 
+#include <safexsk/pcapng.h>
 #include <string.h>
 
 /* What is in a block, or in an option of a block, is padded to whole words. */
@@ -23,18 +24,15 @@ static void put_option(FILE *f, uint16_t code, const char *bytes, size_t n)
 	put(f, bytes, n);
 }
 
-FILE *pcapng_open(const char *path)
+void sxsk_pcapng_begin(FILE *f)
 {
 	/* Section header: byte order, version 1.0, a section of unknown length. */
 	const uint32_t block[] = { 0x0a0d0d0a, 28, 0x1a2b3c4d, 1, UINT32_MAX, UINT32_MAX, 28 };
-	FILE *f = fopen(path, "we");
 
-	if (f)
-		put(f, block, sizeof(block));
-	return f;
+	put(f, block, sizeof(block));
 }
 
-void pcapng_interface(FILE *f, const char *name, const char *description)
+void sxsk_pcapng_interface(FILE *f, const char *name, const char *description)
 {
 	const uint32_t length = 40 + padded(strlen(name)) + padded(strlen(description));
 	/* Ethernet, no limit on a packet's bytes that anything would exceed. */
@@ -48,13 +46,16 @@ void pcapng_interface(FILE *f, const char *name, const char *description)
 	put(f, &length, sizeof(length));
 }
 
-void pcapng_packet(FILE *f, uint32_t interface, uint64_t ns, const struct sxsk_buf bufs[],
-		   unsigned n)
+void sxsk_pcapng_packet(FILE *f, uint32_t interface, uint64_t ns, const struct sxsk_buf bufs[],
+			unsigned n)
 {
 	uint32_t bytes = 0, head[7] = { 6, 0, interface, (uint32_t)(ns >> 32), (uint32_t)ns };
 
-	for (unsigned i = 0; i < n; i++)
+	for (unsigned i = 0; i < n; i++) {
+		if (!sxsk_buf_data(bufs[i]))
+			return;
 		bytes += sxsk_buf_len(bufs[i]);
+	}
 	head[1] = 32 + padded(bytes);
 	head[5] = head[6] = bytes; /* all of them are here */
 	put(f, head, sizeof(head));
