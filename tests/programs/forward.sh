@@ -35,7 +35,7 @@ stream()
 
 no_ping_lost()
 {
-	bounded 20 ip netns exec "$host1" ping -q -c 100 -i 0.01 10.77.0.2 >"$lib_tmp/ping"
+	bounded 20 ip netns exec "$host1" ping -q -c 100 -i 0.01 -w 15 10.77.0.2 >"$lib_tmp/ping"
 	cat "$lib_tmp/ping"
 	grep -q ' 0% packet loss' "$lib_tmp/ping"
 }
@@ -72,7 +72,7 @@ check "ends with every frame accounted for" ends 0
 # Packets of several Bufs each: the programs see to it by themselves.
 jumbo_ping()
 {
-	bounded 20 ip netns exec "$host1" ping -q -c 20 -i 0.01 -s 8900 -M do 10.77.0.2 >"$lib_tmp/ping"
+	bounded 20 ip netns exec "$host1" ping -q -c 20 -i 0.01 -w 15 -s 8900 -M do 10.77.0.2 >"$lib_tmp/ping"
 	cat "$lib_tmp/ping"
 	grep -q ' 0% packet loss' "$lib_tmp/ping"
 }

@@ -60,7 +60,7 @@ and l['tx_packets'] >= $count]")" = "[('f1', 0), ('f2', 0), ('f1', 1), ('f2', 1)
 
 no_ping_lost()
 {
-	bounded 20 ip netns exec "$host1" ping -q -c 100 -i 0.01 10.77.0.2 >"$lib_tmp/ping"
+	bounded 20 ip netns exec "$host1" ping -q -c 100 -i 0.01 -w 15 10.77.0.2 >"$lib_tmp/ping"
 	cat "$lib_tmp/ping"
 	grep -q ' 0% packet loss' "$lib_tmp/ping"
 }

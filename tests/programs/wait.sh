@@ -75,7 +75,7 @@ never_sleeps()
 after_a_sleep()
 {
 	launch "${@:2}" --wait "$1" || return 1
-	bounded 20 ip netns exec "$host1" ping -q -c 4 -i 0.4 10.77.0.2 >"$lib_tmp/ping" || return 1
+	bounded 20 ip netns exec "$host1" ping -q -c 4 -i 0.4 -w 15 10.77.0.2 >"$lib_tmp/ping" || return 1
 	bounded 60 "$traffic/traffic" forward "$host1/h1" "$host2/h2" --count 2000 --seed $RANDOM --timeout 50 &&
 		end_program && [ "$ended" = 0 ] && grep -q ' 0% packet loss' "$lib_tmp/ping"
 }
@@ -84,7 +84,7 @@ after_a_sleep()
 after_packets_of_several_bufs()
 {
 	net_mtu 9000 && launch 2 l2fwd-2link-multicore --pair f1=f2 --json || return 1
-	bounded 20 ip netns exec "$host1" ping -q -c 3 -i 0.2 -s 8900 -M do 10.77.0.2 || return 1
+	bounded 20 ip netns exec "$host1" ping -q -c 3 -i 0.2 -w 15 -s 8900 -M do 10.77.0.2 || return 1
 	programs=("$program:l2fwd-2link-multicore") seconds=1
 	sleepers || return 1
 	end_program
