@@ -94,7 +94,7 @@ struct option {
 	{ "--copy", NULL, "never zero-copy", option_set, &(p)->mode, SXSK_MODE_COPY, 0 }, \
 	{ "--attach", "auto|native|skb|dispatcher", "auto, native, skb, or beside others: dispatcher (auto)", \
 	  option_choice, &(p)->attach, 0, 0 }, \
-	{ "--wait", "epoll|poll|busy", "epoll, poll, or busy: never sleep (epoll)", option_choice, &(p)->wait, 0, 0 }, \
+	{ "--wait", "epoll|poll|busy", "epoll, poll, or busy: never sleep, run the driver (epoll)", option_choice, &(p)->wait, 0, 0 }, \
 	{ "--cpu", "CPU", "of a thread; may be repeated, for the threads in turn (any)", option_cpu, NULL, 0, 0 }, \
 	{ "--hold-one", NULL, "keep one Buf on purpose: the account must find it", option_set, &(p)->hold_one, 1, 0 }, \
 	{ "--json", NULL, "make the last line one JSON object", option_set, &(p)->json, 1, 0 }, \
@@ -136,8 +136,10 @@ void link_finish(struct link *link, struct sxsk_buf unsent[], unsigned n);
  * frame is missing at the end: "every frame accounted for" is earned. */
 static inline void received(struct link *link, struct sxsk_buf first)
 {
-	/* One writer, and people read it: no order. */
-	atomic_store_explicit(&link->bursts, link->bursts + 1, memory_order_relaxed);
+	/* Relaxed: this thread alone writes it, and a table that people read needs no order. */
+	uint64_t bursts = atomic_load_explicit(&link->bursts, memory_order_relaxed);
+
+	atomic_store_explicit(&link->bursts, bursts + 1, memory_order_relaxed);
 	link->naps = 0;
 	if (link->program->hold_one && link == link->program->links &&
 	    sxsk_buf_is_null(link->program->held))
