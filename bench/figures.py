@@ -66,11 +66,11 @@ def text(value, width, digits):
 def print_rates(found):
     """compare()'s array."""
     columns = (("busy", 5, 2), ("calls", 7, 4), ("batch", 5, 1), ("sleeps", 6, 0))
-    print(f"{'':<29} {'kpps':>7} {'low':>7} {'high':>7} {'ns/cpu':>8}", *(f"{c:>{w}}" for c, w, _ in columns),
+    print(f"{'':<31} {'kpps':>7} {'low':>7} {'high':>7} {'ns/cpu':>8}", *(f"{c:>{w}}" for c, w, _ in columns),
           f" {'ratio':>6} {'low':>6} {'high':>6}  {'r/cpu':>6} {'low':>6} {'high':>6}")
     for r in found:
         values = [r.get(column) for column, _, _ in columns]
-        print(f"{r['mode']:<6}{r['variant']:<23}",
+        print(f"{r['mode']:<9}{r['variant']:<22}",
               *(f"{r['pps'][q] / 1e3:7.1f}" for q in ("median", "low", "high")),
               f"{1e9 / r['pps_cpu']['median']:8.1f}",
               *(text(v["median"] if isinstance(v, dict) else v, w, d)

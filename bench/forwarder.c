@@ -40,7 +40,7 @@ void forwarder_die(const char *format, ...)
 
 static void usage(void)
 {
-	forwarder_die("usage: %s drop|1link|2link IF [IF] [--bufnum N] [--batch-size N] "
+	forwarder_die("usage: %s drop|1link|2link|2threads IF [IF] [--bufnum N] [--batch-size N] "
 		      "[--duration SECONDS]",
 		      program_name);
 }
@@ -59,9 +59,9 @@ static uint32_t number(const char *text, uint32_t min, uint32_t max)
 
 static enum forwarder_mode parse_mode(const char *text)
 {
-	static const char *const names[] = { "drop", "1link", "2link" };
+	static const char *const names[] = { "drop", "1link", "2link", "2threads" };
 
-	for (unsigned i = 0; i < 3; i++)
+	for (unsigned i = 0; i < sizeof(names) / sizeof(*names); i++)
 		if (strcmp(text, names[i]) == 0)
 			return (enum forwarder_mode)i;
 	usage();
@@ -88,7 +88,7 @@ void forwarder_parse(struct forwarder *f, const char *name, int argc, char *argv
 			f->duration = number(argv[++i], 0, 86400);
 		else
 			usage();
-	if (f->links != (f->mode == FORWARDER_CABLE ? 2 : 1))
+	if (f->links != (f->mode >= FORWARDER_CABLE ? 2u : 1u))
 		usage();
 }
 

@@ -13,7 +13,8 @@
 enum forwarder_mode {
 	FORWARDER_DROP,   /* receive and count, as rxdrop */
 	FORWARDER_BOUNCE, /* swap the MACs and send back, as l2fwd-1link */
-	FORWARDER_CABLE   /* to the other link, unchanged, as l2fwd-2link */
+	FORWARDER_CABLE,  /* to the other link, unchanged, as l2fwd-2link-multicore */
+	FORWARDER_THREADS /* the same with a thread for each link, as l2fwd-2link */
 };
 
 struct forwarder {

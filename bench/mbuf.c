@@ -16,19 +16,23 @@
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 static void start_eal(void)
 {
 	static bool started;
 	char cpu[32], name[] = "refcost", lcores[] = "--lcores", no_huge[] = "--no-huge",
-		      m[] = "-m", size[] = "4096", no_shconf[] = "--no-shconf",
-		      no_pci[] = "--no-pci", no_telemetry[] = "--no-telemetry",
-		      iova[] = "--iova-mode=va", log[] = "--log-level=*:error";
+		      m[] = "-m", size[24], no_shconf[] = "--no-shconf", no_pci[] = "--no-pci",
+		      no_telemetry[] = "--no-telemetry", iova[] = "--iova-mode=va",
+		      log[] = "--log-level=*:error";
 	char *argv[] = { name,      lcores, cpu,          no_huge, m,   size,
 			 no_shconf, no_pci, no_telemetry, iova,    log, NULL };
+	const long memory = sysconf(_SC_PHYS_PAGES) / 2 * (sysconf(_SC_PAGESIZE) / 1024) / 1024;
 
 	if (started)
 		return;
+	/* Megabytes: enough for the largest pool while what lies around it is another's; taken when it is used. */
+	snprintf(size, sizeof(size), "%ld", memory < 8192 ? memory : 8192);
 	/* This thread stays where it is. */
 	snprintf(cpu, sizeof(cpu), "0@%d", sched_getcpu());
 	if (rte_eal_init(sizeof(argv) / sizeof(argv[0]) - 1, argv) < 0)

@@ -96,13 +96,9 @@ class Program:
     def __init__(self, ns, cpu, words, preload=""):
         self.name = os.path.basename(words[0])
         self.out = tempfile.TemporaryFile("w+")
-        # A session of its own: so that Ctrl-C reaches this script first, and for the priority below.
-        self.process = subprocess.Popen(
-            ["timeout", "--foreground", "-s", "KILL", str(LIFE + 5), "taskset", "-c", str(cpu),
-             "ip", "netns", "exec", ns, "env", f"LD_PRELOAD={preload}", "stdbuf", "-oL", *words],
-            stdin=subprocess.PIPE, stdout=self.out, stderr=subprocess.STDOUT,
-            start_new_session=True)
-        self.pid = None
+        self.words = ["timeout", "--foreground", "-s", "KILL", str(LIFE + 5), "taskset", "-c", str(cpu),
+                      "ip", "netns", "exec", ns, "env", f"LD_PRELOAD={preload}", "stdbuf", "-oL", *words]
+        self.process = self.pid = None
 
     def __enter__(self):
         return self
@@ -113,7 +109,7 @@ class Program:
 
     def kill(self):
         """With all that it has in the kernel."""
-        if self.process.poll() is None:
+        if self.process and self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
         end = time.monotonic() + 10
@@ -124,7 +120,10 @@ class Program:
         return os.pread(self.out.fileno(), 1 << 20, 0).decode(errors="replace")
 
     def start(self):
-        """The program's own process: the child of timeout, once it is what was asked for."""
+        # A session of its own: so that Ctrl-C reaches this script first, and for the priority below.
+        self.process = subprocess.Popen(self.words, stdin=subprocess.PIPE, stdout=self.out,
+                                        stderr=subprocess.STDOUT, start_new_session=True)
+        # The program's own process is the child of timeout, once it is what was asked for.
         path = f"/proc/{self.process.pid}/task/{self.process.pid}/children"
         end = time.monotonic() + 10
         while self.process.poll() is None and time.monotonic() < end:

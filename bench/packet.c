@@ -179,6 +179,8 @@ int main(int argc, char *argv[])
 	struct forwarder f;
 
 	forwarder_parse(&f, "packet", argc, argv);
+	if (f.mode == FORWARDER_THREADS)
+		forwarder_die("one thread only: use 2link");
 	for (unsigned i = 0; i < f.links; i++)
 		open_socket(&ports[i], f.ifname[i]);
 	forwarder_begin(&f, "TPACKET_V3");

@@ -71,7 +71,7 @@ option_fn option_text;    /* value: const char *; min 1: an interface, has to be
 option_fn option_number;  /* value: uint32_t, min to max */
 option_fn option_set;     /* no text; value: uint32_t, becomes min; refuses a second opinion */
 option_fn option_choice;  /* value: uint32_t, which of the argument's words, "epoll|poll|busy" */
-option_fn option_cpu;     /* one more CPU, for one more thread */
+option_fn option_cpu;     /* value: uint32_t, a CPU counted from 1; NULL: for one more thread */
 option_fn option_link;    /* one more link, IF[:Q]; one at least */
 option_fn option_pass_to; /* the second link of the only thread; the last one given counts */
 
@@ -103,9 +103,6 @@ struct option {
 
 bool options_parse(struct program *p, const struct option options[], char **argv);
 void options_help(const struct program *p, const struct option options[]);
-/* A CPU that this process may use, counted from 1. */
-bool parse_cpu(const struct program *p, const struct option *o, const char *text,
-	       uint32_t *ret_cpu);
 /* Say what is wrong; false. */
 bool wrong(const struct program *p, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

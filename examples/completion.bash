@@ -12,7 +12,7 @@ _sxsk_example()
 		options+=("${BASH_REMATCH[1]}")
 		# A value's name stands in a column of its own, or there is nothing.
 		if [ "${BASH_REMATCH[1]}" = "$before" ]; then
-			value=${line:18:15}
+			value=${line:18}
 			value=${value%% *}
 		fi
 	done < <("${COMP_WORDS[0]}" --help 2>/dev/null)

@@ -85,6 +85,7 @@ static void forward(struct link *links)
 /* A[:Q]=B[:Q][@CPU] */
 static bool option_pair(struct program *p, const struct option *o, char *text)
 {
+	const struct option at = { .name = o->name, .value = &p->links[p->link_count].cpu };
 	char *second = strchr(text, '='), *cpu = strrchr(text, '@');
 
 	if (!second)
@@ -94,8 +95,8 @@ static bool option_pair(struct program *p, const struct option *o, char *text)
 	*second++ = '\0';
 	if (cpu)
 		*cpu++ = '\0';
-	return (!cpu || parse_cpu(p, o, cpu, &p->links[p->link_count].cpu)) &&
-	       option_link(p, o, text) && option_link(p, o, second);
+	return (!cpu || option_cpu(p, &at, cpu)) && option_link(p, o, text) &&
+	       option_link(p, o, second);
 }
 
 int main(int argc, char **argv)

@@ -65,7 +65,7 @@ bool option_choice(struct program *p, const struct option *o, char *text)
 	return wrong(p, "%s is '%s': use %s", o->name, text, o->help);
 }
 
-bool parse_cpu(const struct program *p, const struct option *o, const char *text, uint32_t *ret_cpu)
+bool option_cpu(struct program *p, const struct option *o, char *text)
 {
 	char *rest;
 	unsigned long cpu = strtoul(text, &rest, 10);
@@ -76,15 +76,10 @@ bool parse_cpu(const struct program *p, const struct option *o, const char *text
 	if (sched_getaffinity(0, sizeof(allowed), &allowed) != 0 || cpu >= CPU_SETSIZE ||
 	    !CPU_ISSET(cpu, &allowed))
 		return wrong(p, "%s: CPU %lu is not there, or not for this process", o->name, cpu);
-	*ret_cpu = (uint32_t)cpu + 1;
-	return true;
-}
-
-bool option_cpu(struct program *p, const struct option *o, char *text)
-{
-	if (p->cpu_count == MAX_LINKS)
+	if (!o->value && p->cpu_count == MAX_LINKS)
 		return wrong(p, "%s: at most %d CPUs", o->name, MAX_LINKS);
-	return parse_cpu(p, o, text, &p->cpus[p->cpu_count++]);
+	*(o->value ? (uint32_t *)o->value : &p->cpus[p->cpu_count++]) = (uint32_t)cpu + 1;
+	return true;
 }
 
 /* The last ":digits" is the queue, since mem:NAME has a colon too. Cuts it off in place. */

@@ -12,7 +12,7 @@
 #include "common.h"
 #include "stamp.h"
 
-#include <errno.h>
+#include <ctype.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
@@ -53,7 +53,7 @@ static unsigned packets_due(const struct link *link, uint64_t *start, uint64_t n
 	while (n < link->batch && *start + due(number + n) <= now)
 		n++;
 	if (n == link->batch && *start + due(number + n) < now)
-		*start = now - due(number + n);
+		*start = now - due(number + n - 1);
 	return n;
 }
 
@@ -156,12 +156,12 @@ static bool add_size(const struct program *p, uint32_t len)
 	data[24] = (unsigned char)(sum >> 8), data[25] = (unsigned char)sum;
 	data[38] = (unsigned char)((len - 34) >> 8), data[39] = (unsigned char)(len - 34);
 	for (const char *hex = headers; hex && *hex; hex += 2, n++)
-		if (n == len || sscanf(hex, "%2hhx", &data[n]) != 1 || !hex[1])
-			return wrong(
-				p,
-				"--headers is '%s': give hexadecimal digits, two for each of at "
-				"most %u bytes",
-				headers, len);
+		if (n == len || !isxdigit(hex[0]) || !isxdigit(hex[1]) ||
+		    sscanf(hex, "%2hhx", &data[n]) != 1)
+			return wrong(p,
+				     "--headers is '%s': give two hexadecimal digits for each "
+				     "byte, at most %u",
+				     headers, len);
 	return add_shape(p, data, len);
 }
 

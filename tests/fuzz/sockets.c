@@ -139,6 +139,11 @@ void socket_close(struct f_socket *s)
 	if (load_relaxed(&p->in->cookie) == (uint64_t)(uintptr_t)p->cookie) {
 		model_adopt(p, &permit);
 		model_released();
+		/* What it had received went home; this thread's last half may have it, which a lie takes at once
+		 * when that is closed next. */
+		for (struct f_socket *other = fw.socket; other < fw.socket + SOCKETS; other++)
+			if (other->cookie && other->pool == p)
+				model_filled(other);
 		return;
 	}
 	/* It was the last that kept the pool: its frames are gone with it. */

@@ -35,7 +35,7 @@ foreign_program()
 }
 
 one=$examples/l2fwd-1link two=$examples/l2fwd-2link drop=$examples/rxdrop dump=$examples/dump
-many=$examples/l2fwd-2link-multicore
+many=$examples/l2fwd-2link-multicore gen=$examples/txgen
 nobody="setpriv --reuid 65534 --regid 65534 --clear-groups"
 
 net_line || { fail "network"; finish; }
@@ -63,6 +63,10 @@ refused 'zero-copy' "$one" --link-name f1 --zero-copy
 refused 'contradicts' "$one" --link-name f1 --zero-copy --copy
 refused 'zero-copy' "$one" --link-name mem:x --zero-copy
 refused 'mem:' "$one" --link-name mem:
+refused 'epoll, poll, or busy' "$one" --link-name f1 --wait idle
+refused 'epoll, poll, or busy' "$one" --link-name f1 --wait ''
+refused "'x' is no CPU" "$one" --link-name f1 --cpu x
+refused 'CPU 99999' "$one" --link-name f1 --cpu 99999
 refused 'link1-name' "$two"
 refused 'link2-name' "$two" --link1-name f1
 refused 'no interface nope' "$two" --link1-name f1 --link2-name nope
@@ -71,6 +75,16 @@ refused 'link' "$drop"
 refused 'no queue 9' "$drop" --link f1:9
 refused '99999' "$drop" --link f1:99999
 refused 'empty' "$drop" --link :0
+refused 'one of them' "$gen" --link f1 --size 100 --imix
+refused '3840' "$gen" --link f1 --size 3841
+refused '14 to 1792' "$gen" --link f1 --size 1793
+refused '60' "$gen" --link f1 --size 59
+refused 'hexadecimal' "$gen" --link f1 --headers 02000000000g
+refused 'hexadecimal' "$gen" --link f1 --headers 020
+refused 'hexadecimal' "$gen" --link f1 --headers "$(printf '%0122d' 0)"
+refused 'nope: No such file' "$gen" --link f1 --pcap nope
+refused 'bad-input.sh|pcap' "$gen" --link f1 --pcap "$0"
+refused 'link' "$gen" --rate 1
 refused 'pair' "$many"
 refused 'A:Q=B:Q@CPU' "$many" --pair f1:0
 refused 'no interface nope' "$many" --pair f1:0=nope:0@0

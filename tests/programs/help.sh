@@ -37,7 +37,8 @@ values_completed()
 {
 	[ "$(completed "$1" --wait '' | xargs)" = "busy epoll poll" ] &&
 		[ "$(completed "$1" --wait p)" = poll ] &&
-		[ "$(completed "$1" --json --a | xargs)" = --attach ] &&
+		[ "$(completed "$1" --json --at | xargs)" = --attach ] &&
+		[ "$(completed "$1" --attach d)" = dispatcher ] &&
 		[ -z "$(completed "$1" --bufnum '')" ]
 }
 

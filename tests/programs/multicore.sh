@@ -31,14 +31,19 @@ both()
 	return $status
 }
 
-# Each worker has a CPU of its own.
+# Each worker has a CPU of its own, once it has started.
 pinned()
 {
-	local all
+	local all i
 
-	all=$(grep -h Cpus_allowed_list "/proc/$program"/task/*/status | sort)
+	for ((i = 0; i < 100; i++)); do
+		all=$(grep -h Cpus_allowed_list "/proc/$program"/task/*/status | sort)
+		[ "$(echo "$all" | grep -cP '\t0$')" = 1 ] && [ "$(echo "$all" | grep -cP '\t1$')" = 1 ] &&
+			return
+		sleep 0.05
+	done
 	echo "$all"
-	[ "$(echo "$all" | grep -cP '\t0$')" = 1 ] && [ "$(echo "$all" | grep -cP '\t1$')" = 1 ]
+	return 1
 }
 
 ends()
@@ -135,6 +140,10 @@ bounded 20 taskset -c 0 "$traffic/traffic" forward "$host1/h1" "$host2/h2" --cou
 end_program
 check "is found" grep -q 'NOT every frame' "$program_log"
 check "and ends with status 1" [ "$ended" = 1 ]
+
+check "l2fwd-2link with --cpu starts" launch 2 l2fwd-2link --link1-name f1 --link2-name f2 --cpu 1 --cpu 0
+check "each thread on its CPU" pinned
+check "ends" ends 0
 
 check "starts on one queue of each" launch 2 l2fwd-2link-multicore --pair f1:1=f2:0@0
 check "ends" ends 0

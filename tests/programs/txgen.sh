@@ -128,6 +128,14 @@ never_too_fast()
 	[ "$(program_log=$txgen_log field "10 < d['links'][0]['tx_packets'] <= 2 + d['seconds'] * 1000")" = True ]
 }
 
+# Without a rate, in batches: no more than that.
+exactly_so_many()
+{
+	generate --count 1000
+	cat "$txgen_log"
+	[ "$(program_log=$txgen_log field "d['links'][0]['tx_packets'], d['links'][0]['unsent']")" = "1000 0" ]
+}
+
 net_line || { fail "network"; finish; }
 
 check "all of 2500 packets arrive, each once" all_arrive
@@ -138,4 +146,5 @@ check "finds: reorder" found reorder "0 10 0 0"
 check "finds: corrupt" found corrupt "10 0 0 10"
 check "the packets of a capture" capture_arrives
 check "never too fast" never_too_fast
+check "as many as asked for" exactly_so_many
 finish
