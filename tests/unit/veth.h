@@ -193,13 +193,27 @@ static inline void receive_some(struct sxsk_socket *socket, uint32_t *next)
 	sxsk_buf_unref_burst(bufs, n);
 }
 
+/* In SKB mode a packet waits in a queue of the processor that sent it: who moved to another would be overtaken
+ * by himself. */
+static inline void stay_on_processor(cpu_set_t *ret_before)
+{
+	cpu_set_t here;
+
+	CPU_ZERO(&here);
+	CPU_SET((size_t)sched_getcpu(), &here);
+	cr_assert_eq(sched_getaffinity(0, sizeof(*ret_before), ret_before), 0);
+	cr_assert_eq(sched_setaffinity(0, sizeof(here), &here), 0);
+}
+
 /* Send packets and receive them all, in order, byte for byte. */
 static inline void carry(struct sxsk_socket *from, struct sxsk_pool *pool, struct sxsk_socket *to,
 			 uint32_t n)
 {
 	const int64_t end = milliseconds() + 20000;
 	uint32_t sent = 0, received = 0;
+	cpu_set_t before;
 
+	stay_on_processor(&before);
 	while (received < n && milliseconds() < end) {
 		if (sent < n && sent - received < 256)
 			sent += send_some(from, pool, sent, n - sent < 64 ? n - sent : 64);
@@ -207,6 +221,7 @@ static inline void carry(struct sxsk_socket *from, struct sxsk_pool *pool, struc
 		receive_some(to, &received);
 	}
 	cr_assert_eq(received, n, "%u of %u packets arrived", received, n);
+	cr_assert_eq(sched_setaffinity(0, sizeof(before), &before), 0);
 }
 
 #endif
