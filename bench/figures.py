@@ -42,9 +42,9 @@ def verdict(ratio, control, runs):
     """Is a ratio 1, as far as the control, the baseline measured again, can tell?"""
     half = (control["high"] - control["low"]) / 2
     word = "undecided, too few runs" if runs < RUNS_MIN else \
+        "missed" if ratio["high"] < 1 - half else \
         "undecided, the machine is too busy" if half > UNDECIDED else \
-        "met" if ratio["low"] >= 1 - half else \
-        "missed" if ratio["high"] < 1 - half else "undecided"
+        "met" if ratio["low"] >= 1 - half else "undecided"
     return f"{ratio['median']:.3f} of {BASELINE} ({ratio['low']:.3f} to {ratio['high']:.3f}), " \
         f"A/A {control['median']:.3f} +- {half:.3f}: {word}"
 
