@@ -276,7 +276,10 @@ static int create(struct sxsk_priv_pool **ret_pool, const struct sxsk_pool_opts 
 
 	if (slot == 0)
 		return sxsk_priv_fail(ENFILE, "%d pools are alive already", SXSK_MAX_POOLS);
-	pool->slot = slot;
+	/* Once and for all: a burst that gave back the last pool's last reference still looks whether the Buf
+	 * behind it is of this slot, too. */
+	if (!pool->slot)
+		pool->slot = slot;
 	err = reserve_slot(pool, o->frame_count >= TABLE_FRAMES / 8);
 	if (err)
 		return err;
