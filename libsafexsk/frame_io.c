@@ -368,15 +368,13 @@ static uint32_t send_packet(struct sxsk_priv_socket *s, struct sxsk_buf bufs[], 
 static uint32_t send_shared_run(struct sxsk_priv_socket *s, const struct sxsk_buf bufs[],
 				uint32_t n, uint32_t at, uint64_t *bytes)
 {
-	const uint32_t ordinary = s->pool->slot << 16, most = s->pool->chunk;
 	uint64_t sum = 0;
 	uint32_t i;
 
 	for (i = 0; i < n; i++) {
 		struct sxsk_buf b = bufs[i];
 
-		if ((b.flags | (uint32_t)b.pool << 16) != ordinary || b.length < ETH_HEADER ||
-		    (uint32_t)b.length + b.offset > most ||
+		if (b.flags || unsound(s, b, ETH_HEADER) ||
 		    load_relaxed(&s->pool->words[b.id & FRAME_LOW]) == b.id ||
 		    send_shared(s, b) != NULL)
 			break;
