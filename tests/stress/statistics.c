@@ -116,13 +116,13 @@ static void *read_thread(void *arg)
 	FILE *out = fopen("/dev/null", "w");
 
 	check(out != NULL);
-	while (!atomic_load(&over)) {
+	do {
 		read_socket(sender, &before[0]);
 		read_socket(receiver, &before[1]);
 		if (*reads % 64 == 0)
 			read_pool(out);
 		++*reads;
-	}
+	} while (!atomic_load(&over));
 	(void)fclose(out);
 	return NULL;
 }
