@@ -31,8 +31,10 @@
 #define LINK_NEXT(l) ((uint32_t)(l)&0xffffffu)
 #define LINK_MAGAZINE(l) ((uint32_t)((l) >> 24) & 0xffffffu)
 #define LINK_COUNT(l) ((uint32_t)((l) >> 48))
-#define BRANCHES 3u
+#define BRANCHES 3
 #define BRANCH_BITS 21
+#define LINK_TO(a, b, c)                                                                           \
+	((uint64_t)(a) | (uint64_t)(b) << BRANCH_BITS | (uint64_t)(c) << 2 * BRANCH_BITS)
 #define POP_MAX 4u /* magazines at a time */
 #define HEAD_INDEX(h) ((uint32_t)(h)&0xffffffu)
 #define HEAD_TAG(h) ((h) & ~0xffffffull)
@@ -53,27 +55,40 @@ static void feed_the_hungry(struct sxsk_priv_pool *pool)
 /* Link one magazine's frames after its first, whose link the caller writes. */
 static void tie(struct sxsk_priv_pool *pool, const uint32_t index[], uint32_t n)
 {
+	atomic_u64 *links = pool->links;
 	const uint32_t *to = index + 2, *end = index + n;
 
-	for (index++; to < end; index++, to += BRANCHES) {
-		uint64_t link = to[0];
-
-		link |= to + 1 < end ? (uint64_t)to[1] << BRANCH_BITS : 0;
-		link |= to + 2 < end ? (uint64_t)to[2] << 2 * BRANCH_BITS : 0;
-		store_relaxed(&pool->links[*index], link);
-	}
+	for (index++; end - to >= BRANCHES; index++, to += BRANCHES)
+		store_relaxed(&links[*index], LINK_TO(to[0], to[1], to[2]));
+	if (to < end)
+		store_relaxed(&links[*index], LINK_TO(to[0], to + 1 < end ? to[1] : 0, 0));
 }
 
-/* The opposite: index[0] and [1] are known. */
+static inline uint32_t branch(struct sxsk_priv_pool *pool, uint64_t link, unsigned i)
+{
+	uint32_t index = (uint32_t)(link >> i * BRANCH_BITS) & ((1u << BRANCH_BITS) - 1);
+
+	prefetch_owned(&pool->words[index]);
+	return index;
+}
+
+/* The opposite: index[0] and [1] are known. The frames' words, which their new owner writes next, get on
+ * their way. */
 static void untie(struct sxsk_priv_pool *pool, uint32_t index[], uint32_t n)
 {
 	uint32_t *to = index + 2, *end = index + n;
+	uint64_t link;
 
-	for (index++; to < end; index++) {
-		uint64_t link = load_relaxed(&pool->links[*index]);
-
-		for (uint32_t i = 0; i < BRANCHES && to < end; i++, link >>= BRANCH_BITS)
-			*to++ = (uint32_t)(link & ((1u << BRANCH_BITS) - 1));
+	for (index++; end - to >= BRANCHES; index++, to += BRANCHES) {
+		link = load_relaxed(&pool->links[*index]);
+		to[0] = branch(pool, link, 0);
+		to[1] = branch(pool, link, 1);
+		to[2] = branch(pool, link, 2);
+	}
+	if (to < end) {
+		link = load_relaxed(&pool->links[*index]);
+		for (unsigned i = 0; to < end; i++)
+			*to++ = branch(pool, link, i);
 	}
 }
 
@@ -202,8 +217,11 @@ uint32_t sxsk_priv_depot_pop(struct sxsk_priv_pool *pool, uint32_t index[], uint
 		uint32_t k = LINK_COUNT(p.of[i].link);
 
 		index[n] = p.of[i].first;
-		if (k > 1)
+		prefetch_owned(&pool->words[index[n]]);
+		if (k > 1) {
 			index[n + 1] = LINK_NEXT(p.of[i].link);
+			prefetch_owned(&pool->words[index[n + 1]]);
+		}
 		untie(pool, index + n, k);
 		n += k;
 	}

@@ -38,8 +38,6 @@ uint32_t sxsk_priv_magazines_take(struct sxsk_priv_pool *pool, uint32_t index[],
 		n = sxsk_priv_depot_pop(pool, index, most);
 	if (n == 0)
 		sxsk_priv_units_give(pool, most);
-	for (uint32_t i = 0; i < n; i++)
-		prefetch_owned(&pool->words[index[i]]);
 	return n;
 }
 

@@ -73,6 +73,31 @@ Test(lane, burst_of_256_stays_in_the_lane)
 	sxsk_pool_unref(pool);
 }
 
+/* Whole magazines do not go through a lane that is full; a single one makes room in it. */
+Test(lane, long_burst_passes_a_full_lane_by)
+{
+	struct sxsk_pool *pool = new_pool(4096);
+	struct sxsk_buf bufs[832]; /* thirteen magazines */
+
+	attach(pool);
+	cr_assert_eq(sxsk_pool_alloc(pool, bufs, 832), 832);
+	sxsk_buf_unref_burst(bufs, 512);
+	cr_assert_eq(pool_stats(pool).lanes, 512);
+	cr_assert_eq(pool_stats(pool).depot, 4096 - 832);
+	sxsk_buf_unref_burst(bufs + 512,
+			     200); /* three magazines, and 8 that make room for themselves */
+	cr_assert_eq(pool_stats(pool).lanes, 256 + 8);
+	cr_assert_eq(pool_stats(pool).depot, 4096 - 832 + 3 * 64 + 256);
+	cr_assert(fill_lane(pool, 1)); /* what went by is whole */
+	cr_assert_eq(sxsk_pool_alloc(pool, bufs, 248), 248);
+	sxsk_buf_unref_burst(bufs, 248);
+	sxsk_buf_unref_burst(bufs + 712, 120);
+	expect_accounted(pool);
+	sxsk_lane_detach(pool);
+	expect_all_home(pool);
+	sxsk_pool_unref(pool);
+}
+
 Test(lane, second_attach_is_the_same_lane)
 {
 	struct sxsk_pool *pool = new_pool(64);
