@@ -176,21 +176,40 @@ uint32_t sxsk_priv_frames_fill(struct sxsk_priv_pool *pool, struct sxsk_priv_que
 	return m;
 }
 
-uint32_t sxsk_priv_frames_alloc(struct sxsk_priv_pool *pool, struct sxsk_priv_stock *stock,
-				uint32_t n, struct sxsk_buf bufs[])
+/* Of a new Buf: empty, behind the headroom. */
+static inline uint64_t alloc_view(const struct sxsk_priv_pool *pool)
 {
-	const uint64_t home = FRAME_HOME(stock->holder),
-		       view = buf_view(pool->slot, (uint64_t)KERNEL_HEADROOM + pool->headroom);
+	return buf_view(pool->slot, (uint64_t)KERNEL_HEADROOM + pool->headroom);
+}
+
+/* One by one: hardened, or some are not where their number was found. */
+static __attribute__((noinline)) uint32_t alloc_rest(struct sxsk_priv_pool *pool,
+						     struct sxsk_priv_stock *stock, uint32_t n,
+						     struct sxsk_buf bufs[])
+{
+	const uint64_t home = FRAME_HOME(stock->holder), view = alloc_view(pool);
 	uint32_t m = 0;
 
 	for (uint32_t i = 0; i < n; i++) {
 		uint64_t f = stock->index[--stock->n],
 			 generation = leave_home(pool, f, home, FRAME_UNIQUE, TRACK_ALLOCATED);
 
-		if (likely(generation != NOT_HOME))
+		if (generation != NOT_HOME)
 			set_buf(&bufs[m++], generation | f, view);
 	}
 	return m;
+}
+
+uint32_t sxsk_priv_frames_alloc(struct sxsk_priv_pool *pool, struct sxsk_priv_stock *stock,
+				uint32_t n, struct sxsk_buf bufs[])
+{
+	uint32_t m = 0;
+
+	if (likely(!hardened(pool)))
+		m = alloc_run(pool, stock->index + stock->n, n, FRAME_HOME(stock->holder),
+			      alloc_view(pool), bufs);
+	stock->n -= m;
+	return likely(m == n) ? m : m + alloc_rest(pool, stock, n - m, bufs + m);
 }
 
 uint32_t sxsk_priv_frames_move(struct sxsk_priv_pool *pool, uint32_t index[], uint32_t n,

@@ -398,40 +398,60 @@ static __attribute__((noinline)) uint32_t send_odd(struct sxsk_priv_socket *s,
 	return run ? run : send_packet(s, bufs, n, at, room, sent);
 }
 
-uint32_t sxsk_priv_frames_send(struct sxsk_priv_socket *s, struct sxsk_buf bufs[], uint32_t n,
-			       uint32_t at, uint32_t room, uint32_t *ret_descs)
+/* As many ordinary ones of bufs[0..n) as come, up to the ring's wrap. */
+ALWAYS_INLINE uint32_t send_first(struct sxsk_priv_socket *s, const struct sxsk_buf bufs[],
+				  uint32_t n, uint32_t at, uint32_t room, uint64_t *bytes)
 {
 	const struct sxsk_priv_pool *pool = s->pool;
 	const struct tx_run r = { .words = pool->words,
 				  .chunk = pool->chunk,
 				  .sent = FRAME_GENERATION + FRAME_TX1(s->q->id),
 				  .pool = pool->slot << 16 };
-	struct xdp_desc *ring = s->tx_ring.ring;
-	struct sxsk_priv_sent sent = { 0 };
+	const uint32_t first = at & s->tx_ring.mask, end = s->tx_ring.size - first;
+
+	if (unlikely(hardened(pool)))
+		return 0;
+	room = room < end ? room : end;
+	return send_run(&r, bufs, n < room ? n : room, (struct xdp_desc *)s->tx_ring.ring + first,
+			bytes);
+}
+
+/* Behind the first ones, which *sent counts: up to `room` descriptors. Returns how many of the n Bufs it
+ * took. */
+static __attribute__((noinline)) uint32_t send_rest(struct sxsk_priv_socket *s,
+						    struct sxsk_buf bufs[], uint32_t n, uint32_t at,
+						    uint32_t room, struct sxsk_priv_sent *sent)
+{
 	uint32_t i = 0;
 
-	while (i < n && sent.descs < room) {
-		uint32_t first = (at + sent.descs) & s->tx_ring.mask, run = s->tx_ring.size - first;
+	while (i < n && sent->descs < room) {
+		uint32_t left = room - sent->descs,
+			 run = send_first(s, bufs + i, n - i, at + sent->descs, left, &sent->bytes);
 
-		run = run < n - i ? run : n - i;
-		run = run < room - sent.descs ? run : room - sent.descs;
-		run = unlikely(hardened(pool)) ?
-			      0 :
-			      send_run(&r, bufs + i, run, ring + first, &sent.bytes);
-		sent.descs += run;
-		sent.packets += run;
-		if (unlikely(run == 0)) {
-			run = send_odd(s, bufs + i, n - i, at + sent.descs, room - sent.descs,
-				       &sent);
-			if (run == 0)
-				break;
-		}
+		sent->descs += run;
+		sent->packets += run;
+		if (run == 0)
+			run = send_odd(s, bufs + i, n - i, at + sent->descs, left, sent);
+		if (run == 0)
+			break;
 		i += run;
 	}
+	return i;
+}
+
+uint32_t sxsk_priv_frames_send(struct sxsk_priv_socket *s, struct sxsk_buf bufs[], uint32_t n,
+			       uint32_t at, uint32_t room, uint32_t *ret_descs)
+{
+	struct sxsk_priv_sent sent = { 0 };
+	uint32_t taken = send_first(s, bufs, n, at, room, &sent.bytes);
+
+	sent.descs = sent.packets = taken;
+	if (unlikely(taken < n && taken < room))
+		taken += send_rest(s, bufs + taken, n - taken, at, room, &sent);
 	count_add(&s->tx_packets, sent.packets);
 	count_add(&s->tx_bytes, sent.bytes);
 	*ret_descs = sent.descs;
-	return i;
+	return taken;
 }
 
 /* ---- completion: TX -> HOME ------------------------------------------------------------------------ */
@@ -496,24 +516,40 @@ static __attribute__((noinline)) uint32_t complete_odd(struct sxsk_priv_socket *
 	return i;
 }
 
-uint32_t sxsk_priv_frames_complete(struct sxsk_priv_socket *s, uint32_t at, uint32_t n,
-				   uint32_t holder, uint32_t index[])
+/* As many ordinary ones of the n completions from position `at` as come, up to the ring's wrap. */
+ALWAYS_INLINE uint32_t complete_first(struct sxsk_priv_socket *s, uint32_t at, uint32_t n,
+				      uint32_t holder, uint32_t index[])
 {
 	const struct xsk_ring_cons *comp = &s->q->comp;
-	const uint64_t *ring = comp->ring, sent = FRAME_TX1(s->q->id), home = FRAME_HOME(holder);
+	const uint32_t first = at & comp->mask, end = comp->size - first;
+
+	if (unlikely(!s->pool->shift))
+		return 0;
+	return complete_run(s->pool, (const uint64_t *)comp->ring + first, n < end ? n : end,
+			    FRAME_TX1(s->q->id), FRAME_HOME(holder), index);
+}
+
+static __attribute__((noinline)) uint32_t complete_rest(struct sxsk_priv_socket *s, uint32_t at,
+							uint32_t n, uint32_t holder,
+							uint32_t index[])
+{
 	uint32_t i = 0, m = 0;
 
 	while (i < n) {
-		uint32_t first = (at + i) & comp->mask, run = comp->size - first;
+		uint32_t run = complete_first(s, at + i, n - i, holder, index + m);
 
-		run = run < n - i ? run : n - i;
-		run = s->pool->shift ?
-			      complete_run(s->pool, ring + first, run, sent, home, index + m) :
-			      0;
 		i += run;
 		m += run;
-		if (unlikely(run == 0))
+		if (run == 0)
 			i += complete_odd(s, at + i, n - i, holder, index, &m);
 	}
 	return m;
+}
+
+uint32_t sxsk_priv_frames_complete(struct sxsk_priv_socket *s, uint32_t at, uint32_t n,
+				   uint32_t holder, uint32_t index[])
+{
+	uint32_t m = complete_first(s, at, n, holder, index);
+
+	return likely(m == n) ? m : m + complete_rest(s, at + m, n - m, holder, index + m);
 }

@@ -256,7 +256,7 @@ stop:
 	return n - left;
 }
 
-/* ---- completion, from and to the depot, refill: TX1 -> HOME, HOME -> HOME, HOME -> FILL ---------------- */
+/* ---- completion, from and to the depot, alloc, refill: TX1 -> HOME, HOME -> HOME, USER, FILL ------------ */
 
 /* The ordinary frame is in state `from`. */
 ALWAYS_INLINE bool move_ordinary(atomic_u64 *words, uint64_t f, uint64_t from, uint64_t to)
@@ -315,6 +315,34 @@ ALWAYS_INLINE uint32_t move_run(const struct sxsk_priv_pool *pool, const uint32_
 	}
 	for (; left > 0; left--, index++) {
 		MOVE(0)
+	}
+stop:
+	return n - left;
+}
+
+#define ALLOC(i)                                                                                   \
+	f = top[-1 - (i)];                                                                         \
+	id = load_relaxed(&words[f]) - from;                                                       \
+	if (unlikely((id - f) & FRAME_LOW)) {                                                      \
+		left -= (i);                                                                       \
+		goto stop;                                                                         \
+	}                                                                                          \
+	store_relaxed(&words[f], id); /* of a unique user */                                       \
+	set_buf(out + (i), id, view);
+
+/* HOME -> USER: the numbers below `top`, downwards. Returns how many of the n were taken. */
+ALWAYS_INLINE uint32_t alloc_run(const struct sxsk_priv_pool *pool, const uint32_t *top, uint32_t n,
+				 uint64_t from, uint64_t view, struct sxsk_buf *out)
+{
+	atomic_u64 *words = pool->words;
+	uint64_t f, id;
+	uint32_t left = n;
+
+	for (; left >= 8; left -= 8, top -= 8, out += 8) {
+		EIGHT_TIMES(ALLOC)
+	}
+	for (; left > 0; left--, top--, out++) {
+		ALLOC(0)
 	}
 stop:
 	return n - left;

@@ -215,3 +215,35 @@ Test(burst, completed_twice_at_any_two_places)
 	expect_no_frame_twice(l.pool);
 	close_and_unref(l.socket, l.pool);
 }
+
+/* What two threads leave behind that gave one reference back at the same instant: a stock has the number of
+ * a frame that is elsewhere. */
+Test(burst, number_of_a_frame_that_left_at_any_place_of_a_stock)
+{
+	count_misuse();
+	for (unsigned i = 0; i < LONG; i++) {
+		struct sxsk_pool *pool = new_pool(512);
+		struct sxsk_buf bufs[LONG], other;
+		struct sxsk_priv_stock *stock;
+
+		other = packet(pool, 60, 1);
+		cr_assert_eq(sxsk_lane_attach(pool), 0);
+		cr_assert_eq(sxsk_pool_alloc(pool, bufs, LONG), LONG);
+		sxsk_buf_unref_burst(bufs, LONG);
+		stock = &sxsk_priv_thread_self->lanes->stock;
+		memmove(&stock->index[stock->n + 1 - i], &stock->index[stock->n - i],
+			i * sizeof(stock->index[0]));
+		stock->index[stock->n++ - i] = sxsk_buf_index(other);
+		expect_misuse(SXSK_MISUSE_CORRUPT, "free frames",
+			      cr_assert_eq(sxsk_pool_alloc(pool, bufs, LONG), LONG));
+		for (unsigned b = 0; b < LONG; b++)
+			cr_assert_neq(sxsk_buf_index(bufs[b]), sxsk_buf_index(other), "%u, %u", i,
+				      b);
+		sxsk_buf_unref_burst(bufs, LONG);
+		sxsk_buf_unref(&other);
+		expect_no_frame_twice(pool);
+		sxsk_lane_detach(pool);
+		expect_all_home(pool);
+		sxsk_pool_unref(pool);
+	}
+}
