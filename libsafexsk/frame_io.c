@@ -160,10 +160,10 @@ static void make_rx_run(struct sxsk_priv_socket *s)
 
 ALWAYS_INLINE uint32_t receive_shift(const struct sxsk_priv_rx_run *r, const struct xdp_desc *d,
 				     uint32_t n, struct sxsk_buf bufs[], uint64_t *ret_bytes,
-				     unsigned every)
+				     enum prefetch lines)
 {
-	return r->shift == 11 ? receive_run(r, d, n, bufs, ret_bytes, 11, every) :
-				receive_run(r, d, n, bufs, ret_bytes, 12, every);
+	return r->shift == 11 ? receive_run(r, d, n, bufs, ret_bytes, 11, lines) :
+				receive_run(r, d, n, bufs, ret_bytes, 12, lines);
 }
 
 uint32_t sxsk_priv_frames_receive(struct sxsk_priv_socket *s, uint32_t at, uint32_t n,
@@ -177,10 +177,12 @@ uint32_t sxsk_priv_frames_receive(struct sxsk_priv_socket *s, uint32_t at, uint3
 	/* Not where another thread frees what this one receives, and likely reads it, too: that would only
 	 * take the line from there. */
 	if (unlikely(!r->ahead))
-		return receive_shift(r, d, n, bufs, ret_bytes, 0);
+		return receive_shift(r, d, n, bufs, ret_bytes, PREFETCH_NONE);
+	if (n <= 32)
+		return receive_shift(r, d, n, bufs, ret_bytes, PREFETCH_ALL);
 	if (n <= 64)
-		return receive_shift(r, d, n, bufs, ret_bytes, 1);
-	return receive_shift(r, d, n, bufs, ret_bytes, 2);
+		return receive_shift(r, d, n, bufs, ret_bytes, PREFETCH_MOST);
+	return receive_shift(r, d, n, bufs, ret_bytes, PREFETCH_HALF);
 }
 
 void sxsk_priv_frames_receive_rest(struct sxsk_priv_socket *s, uint32_t at, uint32_t n,
