@@ -14,6 +14,8 @@
 #include <string.h>
 
 #define REFILL_BATCH 64u
+#define REAP_BATCH                                                                                 \
+	16u /* fewer completions are better off in a stock until they are a REFILL_BATCH */
 #define DEPOT_BATCH 256u /* what comes from another thread comes in fewer, larger parts */
 #define TAKEOVERS_MAX 16u
 
@@ -327,6 +329,18 @@ static inline uint32_t in_flight(const struct sxsk_priv_queue *q)
 	return (uint32_t)(q->comp_given - q->comp_returned);
 }
 
+/* n completions were taken: tell the kernel. */
+static inline void reaped(struct sxsk_priv_socket *s, uint32_t n)
+{
+	struct sxsk_priv_queue *q = s->q;
+
+	xsk_ring_cons__release(&q->comp, n);
+	q->comp_returned += n;
+	count_add(&s->tx_completed, n);
+	if (unlikely(q->comp_returned > q->comp_given))
+		sxsk_priv_poison(s);
+}
+
 /* Take completions. Returns how many descriptors the kernel gave back. */
 uint32_t sxsk_priv_reap(struct sxsk_priv_socket *s, struct sxsk_priv_stock *stock)
 {
@@ -346,16 +360,42 @@ uint32_t sxsk_priv_reap(struct sxsk_priv_socket *s, struct sxsk_priv_stock *stoc
 		}
 		stock->n += sxsk_priv_frames_complete(s, at, got, stock->holder,
 						      stock->index + stock->n);
-		xsk_ring_cons__release(&q->comp, got);
-		q->comp_returned += got;
+		reaped(s, got);
 		total += got;
-		if (unlikely(q->comp_returned > q->comp_given))
-			sxsk_priv_poison(s);
 		if (got < most)
 			break;
 	}
-	count_add(&s->tx_completed, total);
 	return total;
+}
+
+/* Completions, as many as come, straight into the FILL ring of the half that this thread received from last:
+ * the frames of a thread that sends what it received. */
+static inline void reap_to_fill(struct sxsk_priv_socket *s, struct sxsk_priv_thread *t)
+{
+	struct sxsk_priv_socket *to = t->direct;
+	struct sxsk_priv_pool *pool = s->pool;
+	uint32_t out = in_flight(s->q), at, got, want, done, run;
+
+	if (out < REAP_BATCH && out < s->q->comp.size / 4)
+		return;
+	if (!to || t->direct_slot != pool->slot || !pool->shift || hardened(pool) ||
+	    load_relaxed(&pool->attention) || !half_enter_direct(to, t, &t->tending))
+		return;
+	want = lacking(to->q);
+	if (want > 0 && xsk_prod_nb_free(&to->q->fill, want) >= want &&
+	    (got = xsk_ring_cons__peek(&s->q->comp, want, &at)) > 0) {
+		/* A producer index that cannot be is left for sxsk_priv_reap() to find. */
+		run = s->q->comp.cached_prod - at <= s->q->comp.size;
+		for (done = 0; done < got && run > 0; done += run)
+			run = sxsk_priv_frames_complete_fill(s, at + done, got - done, to->q,
+							     to->q->fill.cached_prod + done);
+		xsk_ring_cons__cancel(&s->q->comp, got - done);
+		if (done)
+			put_fill(to, done);
+		reaped(s, done);
+	}
+	/* Release: pairs with the acquire of a take-over or close. */
+	store_release(&t->tending, 0);
 }
 
 /* Descriptors that the kernel has not taken from the TX ring yet. */
@@ -448,10 +488,12 @@ unsigned sxsk_tx_burst(struct sxsk_socket *socket, struct sxsk_buf bufs[], unsig
 	if (unlikely(!s || !t) ||
 	    !half_enter(s, &s->tx, (uint64_t)(uintptr_t)socket, t, "sxsk_tx_burst"))
 		return 0;
-	if (likely(!(s->flags & ODD_TX) && !load_relaxed(&s->failed)))
+	if (likely(!(s->flags & ODD_TX) && !load_relaxed(&s->failed))) {
+		reap_to_fill(s, t);
 		taken = transmit(s, stock_for(s, &s->tx, t), bufs, n);
-	else if (!(s->flags & SXSK_SOCKET_NO_TX) && !load_relaxed(&s->failed))
+	} else if (!(s->flags & SXSK_SOCKET_NO_TX) && !load_relaxed(&s->failed)) {
 		taken = transmit_shared(s, stock_for(s, &s->tx, t), bufs, n);
+	}
 	half_leave(&s->tx, t);
 	return taken;
 }
@@ -544,7 +586,7 @@ static inline unsigned unref_to_fill(struct sxsk_buf bufs[], unsigned n, const c
 		     load_relaxed(&t->inside)))
 		return 0;
 	s = t->direct;
-	if (unlikely(!half_enter_direct(s, t)))
+	if (unlikely(!half_enter_direct(s, t, &t->inside)))
 		return 0;
 	q = s->q;
 	if (unlikely((uint32_t)(q->fill_given - q->fill_returned) + n > q->fill_target))

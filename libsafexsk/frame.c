@@ -317,11 +317,6 @@ uint32_t sxsk_priv_frames_unref(struct sxsk_priv_pool *pool, struct sxsk_buf buf
 	return i;
 }
 
-static uint64_t *fill_entry(const struct sxsk_priv_queue *q, uint32_t at)
-{
-	return (uint64_t *)q->fill.ring + (at & q->fill.mask);
-}
-
 uint32_t sxsk_priv_frames_recycle(struct sxsk_priv_pool *pool, struct sxsk_priv_queue *q,
 				  const struct sxsk_buf bufs[], uint32_t n, uint32_t at)
 {

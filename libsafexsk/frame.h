@@ -148,6 +148,11 @@ uint32_t sxsk_priv_frames_send(struct sxsk_priv_socket *s, struct sxsk_buf bufs[
 /* Completions [at, at + n) -> HOME(holder), written to index[]. Returns how many came home. */
 uint32_t sxsk_priv_frames_complete(struct sxsk_priv_socket *s, uint32_t at, uint32_t n,
 				   uint32_t holder, uint32_t index[]);
+/* Completions [at, at + n) -> FILL of an aligned pool's queue `to`, their addresses in its FILL ring from
+ * position `fill_at`, where n are free. Up to a ring's wrap, or to one that is out of the ordinary. Returns
+ * how many were taken. */
+uint32_t sxsk_priv_frames_complete_fill(struct sxsk_priv_socket *s, uint32_t at, uint32_t n,
+					struct sxsk_priv_queue *to, uint32_t fill_at);
 /* One more reference. */
 bool sxsk_priv_frame_ref(struct sxsk_priv_pool *pool, struct sxsk_buf b);
 /* What a closed queue leaves behind. FILL and TX1 of this queue -> QUARANTINED (or, `unbound`, HOME:

@@ -44,4 +44,9 @@ bool sxsk_priv_frame_came_home(struct sxsk_priv_pool *pool, uint32_t index, uint
  * its bytes are not theirs alone. */
 void sxsk_priv_frame_suspect(struct sxsk_priv_pool *pool, uint32_t index, uint32_t queue);
 
+static inline uint64_t *fill_entry(const struct sxsk_priv_queue *q, uint32_t at)
+{
+	return (uint64_t *)q->fill.ring + (at & q->fill.mask);
+}
+
 #endif

@@ -555,3 +555,15 @@ uint32_t sxsk_priv_frames_complete(struct sxsk_priv_socket *s, uint32_t at, uint
 
 	return likely(m == n) ? m : m + complete_rest(s, at + m, n - m, holder, index + m);
 }
+
+uint32_t sxsk_priv_frames_complete_fill(struct sxsk_priv_socket *s, uint32_t at, uint32_t n,
+					struct sxsk_priv_queue *to, uint32_t fill_at)
+{
+	const struct xsk_ring_cons *comp = &s->q->comp;
+	const uint32_t first = at & comp->mask, end = comp->size - first,
+		       room = to->fill.size - (fill_at & to->fill.mask);
+
+	n = n < end ? n : end;
+	return complete_fill_run(s->pool, (const uint64_t *)comp->ring + first, n < room ? n : room,
+				 FRAME_TX1(s->q->id), FRAME_FILL(to->id), fill_entry(to, fill_at));
+}

@@ -12,7 +12,8 @@
  * `busy` is not part of that: it finds two threads in one half, as well as a plain store can.
  *
  * `owner` is the thread that was inside last. An RX half's owner may put frames into its FILL ring
- * without a call of rx_burst (direct refill, burst.c): it enters as above, then looks at `owner`. A
+ * without a call of rx_burst (direct refill, burst.c): it enters as above, then looks at `owner`; from inside
+ * a TX half, which `inside` says, it notes the RX half as `tending`. A
  * thread that takes the half over writes `owner`, then membarrier(2), then waits until no other thread
  * is inside: the same argument, so the two are never in the FILL ring together. That costs a system
  * call per hand-over; an RX half that changes hands often stops being direct for good.
@@ -72,10 +73,11 @@ static inline void half_leave(struct sxsk_priv_half *half, struct sxsk_priv_thre
 }
 
 /* Enter the RX half of the socket that this thread received from last, only if it is still the
- * thread's, and open. Leave by clearing `inside`. */
-static inline bool half_enter_direct(struct sxsk_priv_socket *s, struct sxsk_priv_thread *t)
+ * thread's, and open; noted in the thread's `record`, which is clear. Leave by clearing that. */
+static inline bool half_enter_direct(struct sxsk_priv_socket *s, struct sxsk_priv_thread *t,
+				     atomic_u64 *record)
 {
-	store_release(&t->inside, (uint64_t)(uintptr_t)&s->rx); /* release: as in half_enter */
+	store_release(record, (uint64_t)(uintptr_t)&s->rx); /* release: as in half_enter */
 	half_fence();
 	if (likely(load_acquire(&s->state) == SOCKET_OPEN &&
 		   load_relaxed(&s->cookie) == t->direct_cookie &&
@@ -83,7 +85,7 @@ static inline bool half_enter_direct(struct sxsk_priv_socket *s, struct sxsk_pri
 		   load_relaxed(&s->rx.direct)))
 		return true;
 	t->direct = NULL;
-	store_release(&t->inside, 0);
+	store_release(record, 0);
 	return false;
 }
 

@@ -120,7 +120,7 @@ struct sxsk_priv_lane {
 struct sxsk_priv_thread {
 	atomic_u64
 		inside; /* the half (its address) this thread is in, or waits in; IN_LANE; 0 = none */
-	atomic_u64 tending; /* the idle TX half that it reaps meanwhile, see half.h */
+	atomic_u64 tending; /* another half that it works on meanwhile, see half.h */
 	atomic_u32 tid;     /* 0 = free record */
 	struct sxsk_priv_lane *lanes;
 	struct sxsk_priv_socket

@@ -263,7 +263,7 @@ stop:
 	return n - left;
 }
 
-/* ---- completion, from and to the depot, alloc, refill: TX1 -> HOME, HOME -> HOME, USER, FILL ------------ */
+/* ---- completion, from and to the depot, alloc, refill: TX1 -> HOME, FILL, HOME -> HOME, USER, FILL ------------ */
 
 /* The ordinary frame is in state `from`. */
 ALWAYS_INLINE bool move_ordinary(atomic_u64 *words, uint64_t f, uint64_t from, uint64_t to)
@@ -276,9 +276,15 @@ ALWAYS_INLINE bool move_ordinary(atomic_u64 *words, uint64_t f, uint64_t from, u
 	return true;
 }
 
+ALWAYS_INLINE bool complete_ordinary(atomic_u64 *words, uint64_t count, uint64_t f, uint64_t from,
+				     uint64_t to)
+{
+	return likely(f < count) && move_ordinary(words, f, from, to);
+}
+
 #define COMPLETE(i)                                                                                \
 	f = ring[i] >> shift;                                                                      \
-	if (unlikely(f >= count || !move_ordinary(words, f, from, to))) {                          \
+	if (unlikely(!complete_ordinary(words, count, f, from, to))) {                             \
 		left -= (i);                                                                       \
 		goto stop;                                                                         \
 	}                                                                                          \
@@ -299,6 +305,34 @@ ALWAYS_INLINE uint32_t complete_run(const struct sxsk_priv_pool *pool, const uin
 	}
 	for (; left > 0; left--, ring++, out++) {
 		COMPLETE(0)
+	}
+stop:
+	return n - left;
+}
+
+#define COMPLETE_FILL(i)                                                                           \
+	f = ring[i] >> shift;                                                                      \
+	if (unlikely(!complete_ordinary(words, count, f, from, to))) {                             \
+		left -= (i);                                                                       \
+		goto stop;                                                                         \
+	}                                                                                          \
+	out[i] = f << shift;
+
+/* The same to FILL: the frames' addresses to out[], a part of the FILL ring. */
+ALWAYS_INLINE uint32_t complete_fill_run(const struct sxsk_priv_pool *pool, const uint64_t *ring,
+					 uint32_t n, uint64_t from, uint64_t to, uint64_t *out)
+{
+	const uint64_t count = pool->count;
+	const uint32_t shift = pool->shift;
+	atomic_u64 *words = pool->words;
+	uint64_t f;
+	uint32_t left = n;
+
+	for (; left >= 8; left -= 8, ring += 8, out += 8) {
+		EIGHT_TIMES(COMPLETE_FILL)
+	}
+	for (; left > 0; left--, ring++, out++) {
+		COMPLETE_FILL(0)
 	}
 stop:
 	return n - left;

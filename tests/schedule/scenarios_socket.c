@@ -213,9 +213,9 @@ static void give_half_unref_b(void)
 
 /* ---- the idle TX half of a thread that waits for packets ----------------------------------------- */
 
-static void complete_all(void)
+static void complete_all(unsigned socket)
 {
-	struct world_socket *w = &world.socket[0];
+	struct world_socket *w = &world.socket[socket];
 
 	for (; w->tx.consumer != w->tx.producer; w->tx.consumer++)
 		w->comp.address[w->comp.producer++ % RING_SIZE] =
@@ -230,7 +230,7 @@ static void sent(void)
 	a = world_buf();
 	if (sxsk_tx_burst(world.socket[0].cookie, &a, 1) != 1)
 		schedule_fail("not sent");
-	complete_all();
+	complete_all(0);
 	store_relaxed(&yours, 0);
 }
 
@@ -264,7 +264,7 @@ static void sent_on_two(void)
 	a = world_buf();
 	if (sxsk_tx_burst(world.socket[0].cookie, &a, 1) != 1)
 		schedule_fail("not sent");
-	complete_all();
+	complete_all(0);
 }
 
 static void drain(void)
@@ -280,6 +280,41 @@ static void end_reaped(uint32_t asleep)
 	if (world_count(false, KIND_HOME) != world.pool->count)
 		schedule_fail("a frame did not come home");
 	world_account(1, 1);
+}
+
+/* ---- completions on their way to the FILL ring of another socket ------------------------------------ */
+
+/* A has received from the first, and sent on the second, and the completion has come. */
+static void sent_on_another(void)
+{
+	world_reset(4, 1);
+	(void)world_open(0, 2);
+	(void)world_open(1, 0);
+	a = world_buf();
+	receive_0();
+	world.socket[0].s->q->fill_target = RING_SIZE;
+	if (sxsk_tx_burst(world.socket[1].cookie, &a, 1) != 1)
+		schedule_fail("not sent");
+	complete_all(1);
+	store_relaxed(&yours, 0);
+}
+
+static void reap_1(void)
+{
+	(void)!sxsk_tx_burst(world.socket[1].cookie, NULL, 0);
+}
+
+static void give_half_reap_1(void)
+{
+	store_release(&yours, 1);
+	reap_1();
+}
+
+static void end_both_open(uint32_t asleep)
+{
+	no_sleepers(asleep);
+	world_misuses(0, 0);
+	world_account(1, 2);
 }
 
 /* ---- hungry ---------------------------------------------------------------------------------------- */
@@ -399,6 +434,16 @@ const struct scenario scenarios_socket[] = {
 	  sent_on_two,
 	  { drain, close_0 },
 	  end_one_closed },
+	{ "reap-close",
+	  "close waits for completions on their way to FILL, or stops them",
+	  sent_on_another,
+	  { reap_1, close_0 },
+	  end_one_closed },
+	{ "reap-hand-over",
+	  "they stay out of the FILL ring when the receiving half is another's by now",
+	  sent_on_another,
+	  { give_half_reap_1, take_half_receive },
+	  end_both_open },
 	{ "close-look",
 	  "close waits for who looks at counters",
 	  open_socket,

@@ -126,6 +126,77 @@ Test(refill, frame_in_transmission_does_not_go_to_fill)
 	done(&r);
 }
 
+/* n packets come and are sent on, and `own` ones are sent; all are complete, and not reaped. */
+static void send_on(struct rx *r, struct rx *to, unsigned n, unsigned own)
+{
+	struct sxsk_buf bufs[40];
+
+	receive_many(r, bufs, n);
+	for (unsigned i = 0; i < own; i++)
+		bufs[n + i] = packet(to->pool, 60, 1);
+	cr_assert_eq(sxsk_tx_burst(to->socket, bufs, n + own), n + own);
+	cr_assert_eq(kernel_complete_all(&to->k), n + own);
+}
+
+Test(refill, completions_go_straight_to_fill)
+{
+	struct rx r = rx_of(256, "mem:r22");
+	uint64_t elsewhere = pool_stats(r.pool).depot + pool_stats(r.pool).lanes;
+
+	send_on(&r, &r, 30, 0);
+	cr_assert_eq(fill_level(&r.k), 34);
+	reap(r.socket);
+	cr_assert_eq(fill_level(&r.k), 64);
+	cr_assert_eq(pool_stats(r.pool).depot + pool_stats(r.pool).lanes, elsewhere);
+	cr_assert_eq(socket_stats(r.socket).tx_completed, 30);
+	for (unsigned i = 0; i < 100; i++) { /* round both rings */
+		send_on(&r, &r, 20 + i % 11, 0);
+		reap(r.socket);
+		expect_sound_fill(&r);
+	}
+	done(&r);
+}
+
+Test(refill, completions_fill_no_more_than_is_lacking)
+{
+	struct rx r = rx_of(256, "mem:r23");
+
+	send_on(&r, &r, 20, 20);
+	reap(r.socket);
+	cr_assert_eq(fill_level(&r.k), 64);
+	cr_assert_eq(pool_stats(r.pool).tx, 0);
+	done(&r);
+}
+
+Test(refill, completions_do_not_fill_while_somebody_is_hungry)
+{
+	struct rx r = rx_of(256, "mem:r24");
+
+	send_on(&r, &r, 20, 0);
+	fetch_or_seq_cst(&inner_pool(r.pool)->attention, ATTN_HUNGRY);
+	reap(r.socket);
+	cr_assert_eq(fill_level(&r.k), 44);
+	cr_assert_eq(pool_stats(r.pool).tx, 0);
+	done(&r);
+}
+
+Test(refill, completions_of_another_pool_do_not_fill)
+{
+	struct rx r = rx_of(256, "mem:r25"), other = rx_of(256, "mem:r26");
+	struct sxsk_buf held[20];
+
+	receive_many(&r, held, 20);
+	send_on(&other, &other, 0, 20);
+	receive_many(&r, held + 19, 0); /* the half that this thread received from last */
+	reap(other.socket);
+	cr_assert_eq(fill_level(&r.k), 44);
+	cr_assert_eq(fill_level(&other.k), 64);
+	expect_accounted(other.pool);
+	sxsk_buf_unref_burst(held, 20);
+	done(&r);
+	done(&other);
+}
+
 Test(refill, suspect_goes_to_quarantine_and_not_to_fill)
 {
 	struct rx r = rx_of(256, "mem:r6");
