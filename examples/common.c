@@ -3,7 +3,6 @@
 #include "stamp.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <unistd.h>
@@ -11,7 +10,7 @@
 #define FINISH_MS 200  /* for each step of an orderly end */
 #define REMOVAL_MS 400 /* from an interface's going down to its being gone */
 #define BUSY_POLL_US 20
-#define MAX_NAPS 7 /* a sleeping thread looks again after 1, 2, 4 ... 128 ms */
+#define LOOK_MS 128 /* a sleeping thread looks at stopping() */
 
 /* ---- pool and sockets -------------------------------------------------------------------------- */
 
@@ -96,33 +95,28 @@ bool link_fail(struct link *link, int error)
 	return false;
 }
 
-/* One socket can be waited for in the library. For several, or in a poll of one's own, ask it with
- * time-out 0 before each sleep, which arms the socket's descriptor, and after each wake. Nothing tells when
- * the kernel has sent packets, or will take more: so, at first, look again soon. */
 bool links_sleep(struct link links[], const unsigned events[], unsigned n)
 {
 	struct program *p = links->program;
-	bool alone = n == 1 && p->wait == WAIT_EPOLL;
-	struct pollfd fds[MAX_LINKS];
-	int ms = 1 << links->naps, news;
+	struct sxsk_wait waits[LINKS_PER_THREAD] = { 0 };
+	unsigned i;
+	int got;
 
 	if (p->wait == WAIT_BUSY)
 		return true;
 	/* Other threads may need the free frames that would rest in this thread's lane. */
 	sxsk_lane_flush(p->pool);
-	for (unsigned i = 0; i < n; i++) {
-		news = sxsk_socket_wait(links[i].socket, events[i], alone ? 1 << MAX_NAPS : 0);
-		if (news < 0)
-			return link_fail(&links[i], news);
-		if (news > 0 || alone)
-			return true;
-		if (events[i] & SXSK_WAIT_TX)
-			ms = 1;
-		fds[i] = (struct pollfd){ sxsk_socket_fd(links[i].socket), POLLIN, 0 };
-	}
-	links->naps += links->naps < MAX_NAPS;
-	(void)poll(fds, n, ms);
-	return true;
+	for (i = 0; i < n; i++)
+		waits[i] = (struct sxsk_wait){ .socket = links[i].socket, .events = events[i] };
+	if (n == 1 && p->wait == WAIT_EPOLL)
+		got = sxsk_socket_wait(links->socket, events[0], LOOK_MS);
+	else
+		got = sxsk_sockets_wait(waits, n, LOOK_MS);
+	if (got >= 0 || got == -EINTR) /* by the end of a stop (Ctrl-Z) */
+		return true;
+	for (i = 0; i < n - 1 && waits[i].got >= 0;)
+		i++;
+	return link_fail(&links[i], got);
 }
 
 void link_finish(struct link *link, struct sxsk_buf unsent[], unsigned n)

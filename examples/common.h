@@ -14,6 +14,7 @@
 #include <stdatomic.h>
 
 #define MAX_LINKS 512
+#define LINKS_PER_THREAD 2 /* at most */
 #define MAX_BATCH 1024
 #define IDLE_LOOKS 500 /* in vain, until a thread sleeps: about as long as falling asleep takes */
 
@@ -29,7 +30,6 @@ struct link {
 	pthread_t thread;         /* that serves it, and links_per_thread - 1 links behind it */
 	bool failed;              /* its thread ends with an error, which it has printed */
 	unsigned batch;           /* Bufs to receive at a time */
-	unsigned naps;            /* of the thread since the last packet */
 	uint64_t unsent;          /* packets received, but given back at the end instead of sent */
 	_Atomic(uint64_t) bursts; /* that were not empty */
 	_Alignas(64) uint64_t seen_bursts;
@@ -137,7 +137,6 @@ static inline void received(struct link *link, struct sxsk_buf first)
 	uint64_t bursts = atomic_load_explicit(&link->bursts, memory_order_relaxed);
 
 	atomic_store_explicit(&link->bursts, bursts + 1, memory_order_relaxed);
-	link->naps = 0;
 	if (link->program->hold_one && link == link->program->links &&
 	    sxsk_buf_is_null(link->program->held))
 		link->program->held = sxsk_buf_ref(first);

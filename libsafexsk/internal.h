@@ -130,6 +130,8 @@ struct sxsk_priv_thread {
 	uint32_t line;
 	uint32_t direct_slot; /* its pool's slot: a forked child must not look into the socket */
 	atomic_u64 visiting;  /* the socket that it looks at, in none of its halves, see half.h */
+	atomic_u32 waiting;   /* halves in waits[]: it is in sxsk_sockets_wait() */
+	atomic_u64 waits[SXSK_WAIT_MOST];
 	struct sxsk_priv_thread *next; /* in the list of all, set once */
 };
 
@@ -357,6 +359,8 @@ bool sxsk_priv_socket_inherited(uint32_t slot);
 struct sxsk_priv_thread *sxsk_priv_thread_slow(void); /* NULL: no memory, or a forked child */
 /* Is a thread in this half, or waiting in it, or visiting this socket? `self` is not looked at. */
 bool sxsk_priv_thread_inside(const void *place, const struct sxsk_priv_thread *self);
+/* Is this thread waiting in this half, among others? */
+bool sxsk_priv_thread_waits(struct sxsk_priv_thread *t, const void *place);
 uint32_t sxsk_priv_pool_slot(void);    /* under the lock; 0 = none */
 uint32_t sxsk_priv_socket_slot(void);  /* under the lock; 0 = none */
 uint32_t sxsk_priv_queue_slot(void);   /* under the lock; 0 = none */

@@ -230,6 +230,17 @@ struct sxsk_priv_thread *sxsk_priv_thread_slow(void)
 	return t;
 }
 
+bool sxsk_priv_thread_waits(struct sxsk_priv_thread *t, const void *place)
+{
+	/* Acquire: as in sxsk_priv_thread_inside(). */
+	const uint32_t n = load_acquire(&t->waiting);
+
+	for (uint32_t i = 0; i < n; i++)
+		if (load_relaxed(&t->waits[i]) == (uint64_t)(uintptr_t)place)
+			return true;
+	return false;
+}
+
 bool sxsk_priv_thread_inside(const void *place, const struct sxsk_priv_thread *self)
 {
 	struct sxsk_priv_thread *t = atomic_load_explicit(&threads, memory_order_acquire);
@@ -239,7 +250,8 @@ bool sxsk_priv_thread_inside(const void *place, const struct sxsk_priv_thread *s
 	for (; t; t = t->next)
 		if (t != self && (load_acquire(&t->inside) == (uint64_t)(uintptr_t)place ||
 				  load_acquire(&t->tending) == (uint64_t)(uintptr_t)place ||
-				  load_acquire(&t->visiting) == (uint64_t)(uintptr_t)place))
+				  load_acquire(&t->visiting) == (uint64_t)(uintptr_t)place ||
+				  sxsk_priv_thread_waits(t, place)))
 			return true;
 	return false;
 }

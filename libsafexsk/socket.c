@@ -739,6 +739,9 @@ void sxsk_socket_close(struct sxsk_socket *socket)
 	if (!s)
 		return;
 	inside = t ? load_relaxed(&t->inside) : 0;
+	/* In a wait for several sockets it is, as it were, inside of all of these. */
+	if (t && (sxsk_priv_thread_waits(t, &s->rx) || sxsk_priv_thread_waits(t, &s->tx)))
+		inside = (uint64_t)(uintptr_t)&s->rx;
 	if (inside == (uint64_t)(uintptr_t)&s->rx || inside == (uint64_t)(uintptr_t)&s->tx) {
 		sxsk_priv_misuse(SXSK_MISUSE_THREADS, "sxsk_socket_close", s->pool, UINT32_MAX,
 				 "the socket on %s is closed from inside its own call",

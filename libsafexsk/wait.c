@@ -24,6 +24,7 @@
 #include "half.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
@@ -67,6 +68,7 @@ struct waiter {
 	struct sxsk_priv_stock *stock;
 	struct sxsk_priv_lane *lane;
 	unsigned events;
+	bool soon; /* look again in a millisecond */
 };
 
 /* Reap and kick: in the TX half that was asked for, or if it is idle and this thread's. */
@@ -176,6 +178,7 @@ static int wait_in(struct waiter *w, int timeout_ms)
 		err = stopped(w);
 		if (err)
 			return err;
+		w->soon = soon;
 		if (soon && slice > 1)
 			slice = 1;
 		if (!ready && (w->events & SXSK_WAIT_RX) && (err = sxsk_priv_arm(w->s)) != 0)
@@ -213,32 +216,156 @@ static int missing_half(const struct sxsk_priv_socket *s, unsigned events)
 	return 0;
 }
 
-int sxsk_socket_wait(struct sxsk_socket *socket, unsigned events, int timeout_ms)
+/* Whose half is it? 0, or -errno, with nothing entered. */
+static int look_up(struct waiter *w, struct sxsk_socket *socket, unsigned events,
+		   const char *function)
 {
 	const unsigned known = SXSK_WAIT_RX | SXSK_WAIT_TX | SXSK_WAIT_WAKE;
 	struct sxsk_priv_thread *t = thread_self();
-	struct sxsk_priv_socket *s = sxsk_priv_socket_of(socket, "sxsk_socket_wait");
-	uint64_t cookie = (uint64_t)(uintptr_t)socket;
-	struct waiter w;
-	int ret;
+	struct sxsk_priv_socket *s = sxsk_priv_socket_of(socket, function);
 
 	if (!s)
 		return -EINVAL;
 	if (!t)
 		return -ENOMEM;
-	if (events == 0 || events & ~known)
-		return sxsk_priv_fail(EINVAL, "events is 0x%x: use SXSK_WAIT_RX, _TX, _WAKE",
-				      events);
-	w = (struct waiter){
-		.s = s, .cookie = cookie, .t = t, .half = pick_half(s, events), .events = events
-	};
-	if (!half_enter(s, w.half, cookie, t, "sxsk_socket_wait"))
+	if (events == 0 || events & ~known) {
+		(void)sxsk_priv_fail(EINVAL, "events is 0x%x: use SXSK_WAIT_RX, _TX, _WAKE",
+				     events);
+		return -EINVAL;
+	}
+	*w = (struct waiter){ .s = s,
+			      .cookie = (uint64_t)(uintptr_t)socket,
+			      .t = t,
+			      .half = pick_half(s, events),
+			      .events = events };
+	return 0;
+}
+
+static int wait_one(struct waiter *w, int timeout_ms, const char *function)
+{
+	struct sxsk_priv_socket *s = w->s;
+	const unsigned events = w->events;
+	int ret;
+
+	if (!half_enter(s, w->half, w->cookie, w->t, function))
 		return -ESHUTDOWN;
-	w.lane = lane_of(t, load_relaxed(&s->pool_cookie));
-	w.stock = w.lane ? &w.lane->stock : &w.half->stock;
+	w->lane = lane_of(w->t, load_relaxed(&s->pool_cookie));
+	w->stock = w->lane ? &w->lane->stock : &w->half->stock;
 	ret = missing_half(s, events);
 	if (!ret)
-		ret = wait_in(&w, timeout_ms);
-	half_leave(w.half, t);
+		ret = wait_in(w, timeout_ms);
+	half_leave(w->half, w->t);
+	return ret;
+}
+
+int sxsk_socket_wait(struct sxsk_socket *socket, unsigned events, int timeout_ms)
+{
+	struct waiter w;
+	int err = look_up(&w, socket, events, "sxsk_socket_wait");
+
+	return err ? err : wait_one(&w, timeout_ms, "sxsk_socket_wait");
+}
+
+/* ---- several sockets ----------------------------------------------------------------------------------- */
+
+/*
+ * Each socket is asked with time-out 0, which arms the epoll of its half, and then the thread sleeps in a
+ * poll(2) of these. It can be inside one half only, but from the first question to the last it waits in all
+ * of them: it notes them in its record, `waits`, as it notes where it is inside, and for the same reason
+ * (half.h). So a close waits for it, and wakes it. While it sleeps the halves are busy.
+ */
+
+/* Note it as waited for, if it is open. 0 or -errno. */
+static int join(struct waiter *w, const char *function)
+{
+	struct sxsk_priv_thread *t = w->t;
+	const uint32_t n = load_relaxed(&t->waiting);
+
+	if (sxsk_priv_thread_waits(t, w->half))
+		return sxsk_priv_fail(EINVAL,
+				      "%s: the same half of the socket on %s is there twice",
+				      function, w->s->q->device.name);
+	store_relaxed(&t->waits[n], (uint64_t)(uintptr_t)w->half);
+	store_release(&t->waiting, n + 1); /* release: of waits[n]; else as half_enter() */
+	half_fence();
+	/* Acquire: as half_enter(). */
+	if (load_acquire(&w->s->state) == SOCKET_OPEN && load_relaxed(&w->s->cookie) == w->cookie)
+		return 0;
+	store_release(&t->waiting, n);
+	(void)sxsk_priv_half_refused(w->s, w->cookie, t, 0, function);
+	return -ESHUTDOWN;
+}
+
+static void set_busy(const struct waiter w[], unsigned n, uint32_t tid)
+{
+	for (unsigned i = 0; i < n; i++)
+		store_release(&w[i].half->busy, tid); /* release: as half_leave() */
+}
+
+/* Ask each. Returns how many have events, or the first one's -errno; *ret_soon: look again soon. */
+static int ask(struct waiter w[], struct sxsk_wait waits[], unsigned n, bool *ret_soon)
+{
+	int found = 0;
+
+	*ret_soon = false;
+	for (unsigned i = 0; i < n; i++) {
+		waits[i].got = wait_one(&w[i], 0, "sxsk_sockets_wait");
+		if (waits[i].got < 0)
+			return waits[i].got;
+		found += waits[i].got > 0;
+		*ret_soon |= w[i].soon;
+	}
+	return found;
+}
+
+static int wait_all(struct waiter w[], struct sxsk_wait waits[], unsigned n, int timeout_ms)
+{
+	struct pollfd fds[SXSK_WAIT_MOST];
+	int64_t end = deadline(timeout_ms);
+	bool soon;
+	int got;
+
+	for (unsigned i = 0; i < n; i++)
+		fds[i] = (struct pollfd){ .fd = w[i].half->epoll, .events = POLLIN };
+	while ((got = ask(w, waits, n, &soon)) == 0) {
+		int64_t left = timeout_ms < 0 ? SLICE_MS : ms_left(end),
+			slice = soon ? 1 : SLICE_MS;
+
+		if (left == 0)
+			break;
+		set_busy(w, n, load_relaxed(&w->t->tid));
+		got = poll(fds, n, (int)(left < slice ? left : slice));
+		if (got < 0)
+			got = sxsk_priv_fail(errno, "the wait was interrupted: %s",
+					     strerror(errno));
+		set_busy(w, n, 0);
+		if (got < 0)
+			break;
+	}
+	return got;
+}
+
+int sxsk_sockets_wait(struct sxsk_wait waits[], unsigned n, int timeout_ms)
+{
+	struct waiter w[SXSK_WAIT_MOST];
+	int ret = 0;
+
+	for (unsigned i = 0; i < n; i++)
+		waits[i].got = 0;
+	if (n == 0 || n > SXSK_WAIT_MOST)
+		return sxsk_priv_fail(EINVAL, "n is %u: wait for 1 to %u sockets", n,
+				      SXSK_WAIT_MOST);
+	for (unsigned i = 0; i < n && !ret; i++)
+		waits[i].got = ret =
+			look_up(&w[i], waits[i].socket, waits[i].events, "sxsk_sockets_wait");
+	if (ret)
+		return ret;
+	if (load_relaxed(&w->t->waiting)) /* a signal handler during its thread's wait */
+		return sxsk_priv_fail(EINVAL, "this thread is in sxsk_sockets_wait() already");
+	for (unsigned i = 0; i < n && !ret; i++)
+		waits[i].got = ret = join(&w[i], "sxsk_sockets_wait");
+	if (!ret)
+		ret = wait_all(w, waits, n, timeout_ms);
+	store_release(&w->t->waiting, 0); /* release: as half_leave() */
 	return ret;
 }

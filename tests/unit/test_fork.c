@@ -208,12 +208,14 @@ static void use_pool(struct parents *p)
 
 static void use_socket(struct parents *p)
 {
+	struct sxsk_wait wait = { p->socket, SXSK_WAIT_RX, 0 };
 	struct sxsk_buf b = p->b;
 
 	count_misuse();
 	check_forked("sxsk_rx_burst", sxsk_rx_burst(p->socket, &b, 1) == 0);
 	check_forked("sxsk_tx_burst", sxsk_tx_burst(p->socket, &b, 1) == 0);
 	check_forked("sxsk_socket_wait", sxsk_socket_wait(p->socket, SXSK_WAIT_RX, -1) == -EINVAL);
+	check_forked("sxsk_sockets_wait", sxsk_sockets_wait(&wait, 1, -1) == -EINVAL);
 	check_forked("sxsk_socket_error", sxsk_socket_error(p->socket) == -EBADF);
 	check_forked("sxsk_socket_fd", sxsk_socket_fd(p->socket) == -EBADF);
 	check_forked("sxsk_socket_wake", (sxsk_socket_wake(p->socket), true));

@@ -306,6 +306,33 @@ SXSK_API SXSK_MUST_CHECK unsigned sxsk_tx_burst(struct sxsk_socket *socket, stru
 SXSK_API SXSK_MUST_CHECK int sxsk_socket_wait(struct sxsk_socket *socket, unsigned events,
 					      int timeout_ms);
 
+/** One of the sockets that sxsk_sockets_wait() waits for. */
+struct sxsk_wait {
+	struct sxsk_socket *socket;
+	unsigned events; /**< SXSK_WAIT_*, at least one; those of its half are the caller's for the call */
+	int got;         /**< what came of it: events (SXSK_WAIT_*), 0, or -errno */
+};
+
+/** Sockets that one call may wait for. For more of them there is sxsk_socket_fd(). */
+#define SXSK_WAIT_MOST 64u
+
+/** Wait until something can be done on one of n sockets, each as in sxsk_socket_wait(). A wake or close of
+ * one of them ends it.
+ *
+ * Returns:   how many have events, see waits[].got; 0 = time-out; or -errno, where that is one socket's
+ *            own also in its `got`
+ * Errors:    as sxsk_socket_wait(); -EINVAL also: n is 0 or more than SXSK_WAIT_MOST, a half is there twice,
+ *            this thread is in such a wait already (its signal handler)
+ * Ownership: borrows
+ * Threads:   one consumer (RX) and one producer (TX) of each; blocking, timeout_ms milliseconds (-1: for ever)
+ * Ordering:  none
+ * Syscalls:  poll, epoll_wait, epoll_ctl, sendto, recvfrom, getsockopt, ioctl
+ * Since:     0.1
+ * Source:    poll(2)
+ */
+SXSK_API SXSK_MUST_CHECK int sxsk_sockets_wait(struct sxsk_wait waits[], unsigned n,
+					       int timeout_ms);
+
 /** A descriptor for the caller's own poll or epoll: readable when sxsk_socket_wait() would return.
  * Call sxsk_socket_wait(socket, events, 0) before each sleep and after each wake.
  *
