@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "common.h"
-#include "stamp.h"
 
 #include <errno.h>
+#include <safexsk/mem.h>
 #include <sched.h>
 #include <signal.h>
+#include <string.h>
 #include <unistd.h>
 
 #define FINISH_MS 200  /* for each step of an orderly end */
 #define REMOVAL_MS 400 /* from an interface's going down to its being gone */
 #define BUSY_POLL_US 20
-#define LOOK_MS 128 /* a sleeping thread looks at stopping() */
+#define PEER_BURST 32 /* packets in a millisecond */
+#define LOOK_MS 128   /* a sleeping thread looks at stopping() */
 
 /* ---- pool and sockets -------------------------------------------------------------------------- */
 
@@ -190,24 +192,46 @@ static void stop_threads(struct program *p, unsigned started)
 		pthread_join(p->links[i].thread, NULL);
 }
 
+/* Who sends on mem: links where nobody else is: the main thread, which comes back every millisecond. */
+static struct sxsk_mem_peer *peers[MAX_LINKS]; /* NULL where somebody else is */
+
+static bool open_peers(const struct program *p)
+{
+	bool any = false;
+
+	for (unsigned i = 0; i < p->link_count; i++)
+		any |= strncmp(p->links[i].name, "mem:", 4) == 0 &&
+		       sxsk_mem_peer_open(&peers[i], p->links[i].name, p->links[i].queue,
+					  (uint16_t)i) == 0;
+	return any;
+}
+
+static void run_peers(const struct program *p)
+{
+	for (unsigned i = 0; i < p->link_count; i++)
+		(void)sxsk_mem_peer_run(peers[i],
+					p->socket_flags & SXSK_SOCKET_NO_RX ? 0 : PEER_BURST);
+}
+
 /* Until a signal, a thread's too, or the end of the duration. */
 static void watch(struct program *p, const sigset_t *signals)
 {
-	bool generates = generator_open(p);
+	bool generates = open_peers(p);
 	const struct timespec pause = { .tv_sec = !generates, .tv_nsec = generates ? 1000000 : 0 };
-	const uint64_t second = 1000000000, start = stamp_now(), end = start + p->duration * second;
+	const uint64_t second = 1000000000, start = sxsk_stamp_clock(),
+		       end = start + p->duration * second;
 	uint64_t shown = start, now = start;
 
 	while ((p->duration == 0 || now < end) && sigtimedwait(signals, NULL, &pause) < 0) {
-		now = stamp_now();
-		generator_run(p);
+		now = sxsk_stamp_clock();
+		run_peers(p);
 		if (now - shown < second)
 			continue;
 		if (!p->quiet)
 			account_show(p, (double)(now - start) * 1e-9, (double)(now - shown) * 1e-9);
 		shown = now;
 	}
-	p->seconds = (double)(stamp_now() - start) * 1e-9;
+	p->seconds = (double)(sxsk_stamp_clock() - start) * 1e-9;
 }
 
 /* ---- all of it ---------------------------------------------------------------------------------- */
@@ -220,7 +244,8 @@ static bool run(struct program *p, const sigset_t *signals)
 	if (ok)
 		watch(p, signals);
 	stop_threads(p, started);
-	generator_close();
+	for (unsigned i = 0; i < p->link_count; i++)
+		sxsk_mem_peer_close(peers[i]);
 	close_all(p);
 	return account_close(p) && ok && !atomic_load(&p->failed);
 }

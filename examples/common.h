@@ -148,7 +148,7 @@ static inline bool ends_packet(struct sxsk_buf buf)
 	return !(buf.flags & SXSK_BUF_MORE);
 }
 
-/* ---- account.c, generator.c: for common.c --------------------------------------------------------- */
+/* ---- account.c: for common.c --------------------------------------------------------------------- */
 
 /* Read the counters of a link's socket. */
 void account_look(struct link *link);
@@ -156,11 +156,5 @@ void account_look(struct link *link);
 void account_show(struct program *program, double seconds, double interval);
 /* After the close: where every packet and frame went. Returns whether all frames are accounted for. */
 bool account_close(struct program *program);
-
-/* A mem: link with nobody at its other end gets traffic from there, while the main thread comes back every
- * millisecond. Is there such a link? */
-bool generator_open(struct program *p);
-void generator_run(const struct program *p);
-void generator_close(void);
 
 #endif

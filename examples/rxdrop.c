@@ -8,8 +8,8 @@
  * again, so it never runs out of them.
  */
 #include "common.h"
-#include "stamp.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -52,7 +52,7 @@ static void forget(struct stream *stream, uint32_t seq)
 	stream->seen[seq % WINDOW / 64] &= ~(1ull << seq % 64);
 }
 
-static struct stream *stream_of(struct verify *v, const struct stamp *stamp)
+static struct stream *stream_of(struct verify *v, const struct sxsk_stamp *stamp)
 {
 	for (unsigned i = 0; i < v->streams; i++)
 		if (v->stream[i].id == stamp->stream)
@@ -93,28 +93,20 @@ static void note_latency(struct verify *v, uint64_t ns)
 
 static void verify_packet(struct verify *v, struct sxsk_buf buf, uint64_t now)
 {
-	const unsigned char *data = sxsk_buf_data(buf);
-	uint32_t len = sxsk_buf_len(buf), sum;
-	struct stamp stamp = { 0 };
-	struct stream *stream = NULL;
+	struct sxsk_stamp stamp;
+	int error = sxsk_stamp_read(sxsk_buf_data(buf), sxsk_buf_len(buf), &stamp);
+	struct stream *stream;
 
-	if (len >= STAMP_LEAST)
-		memcpy(&stamp, data + len - STAMP_SIZE - 4, STAMP_SIZE);
-	if (stamp.magic != STAMP_MAGIC) {
-		v->other++;
+	v->other += error == -ENOMSG;
+	v->corrupt += error == -EBADMSG;
+	if (error)
 		return;
-	}
-	memcpy(&sum, data + len - 4, 4);
-	if (sum != stamp_sum(data, len)) {
-		v->corrupt++;
-		return;
-	}
 	stream = stream_of(v, &stamp);
 	v->packets += stream != NULL;
 	v->other += stream == NULL;
 	if (stream)
 		place(v, stream, stamp.seq);
-	note_latency(v, (now - le64toh(stamp.ns)) & STAMP_NS);
+	note_latency(v, (now - stamp.ns) & SXSK_STAMP_NS);
 }
 
 /* The latency that so many of a thousand packets do not exceed, microseconds. */
@@ -166,7 +158,7 @@ static bool prepare(struct program *p)
 /* Packets of several Bufs are none of txgen's. */
 static void verify_burst(struct verify *v, const struct sxsk_buf bufs[], unsigned n)
 {
-	uint64_t now = stamp_now();
+	uint64_t now = sxsk_stamp_clock();
 
 	for (unsigned i = 0; i < n; i++)
 		verify_packet(v, bufs[i], now);

@@ -10,12 +10,13 @@
  * sends what has become due since then, but no more than a batch: what it could not send, it does not send.
  */
 #include "common.h"
-#include "stamp.h"
 
 #include <ctype.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
+#include <time.h>
 #ifdef HAVE_PCAP
 #include <pcap/pcap.h>
 #endif
@@ -45,7 +46,7 @@ static uint64_t due(uint64_t k)
 /* How many packets are due, at most a batch. *start moves on past what will never be sent. */
 static unsigned packets_due(const struct link *link, uint64_t *start, uint64_t number)
 {
-	uint64_t now = stamp_now();
+	uint64_t now = sxsk_stamp_clock();
 	unsigned n = 0;
 
 	if (rate == 0)
@@ -60,7 +61,7 @@ static unsigned packets_due(const struct link *link, uint64_t *start, uint64_t n
 /* Not before the next packet is due, or after a while. False: the link has failed. */
 static bool pause_until(struct link *link, uint64_t when)
 {
-	uint64_t now = stamp_now(), ns = when > now ? when - now : 0;
+	uint64_t now = sxsk_stamp_clock(), ns = when > now ? when - now : 0;
 	struct timespec t;
 	int error = 0;
 
@@ -91,7 +92,7 @@ static unsigned make(const struct link *link, struct sxsk_buf bufs[], unsigned n
 			continue; /* it was checked: check_shapes() */
 		memcpy(data, shape->data, shape->len);
 		if (!plain)
-			stamp_write(data, shape->len, stream, (uint32_t)(number + i));
+			sxsk_stamp_write(data, shape->len, stream, (uint32_t)(number + i));
 	}
 	return n;
 }
@@ -99,7 +100,7 @@ static unsigned make(const struct link *link, struct sxsk_buf bufs[], unsigned n
 static void generate(struct link *link)
 {
 	const unsigned events = SXSK_WAIT_TX;
-	uint64_t start = stamp_now(), number = 0;
+	uint64_t start = sxsk_stamp_clock(), number = 0;
 	struct sxsk_buf bufs[MAX_BATCH];
 	unsigned n = 0, sent = 0, taken, idle = 0;
 
@@ -129,7 +130,8 @@ static void generate(struct link *link)
 
 static bool add_shape(const struct program *p, const unsigned char *data, uint32_t len)
 {
-	uint32_t most = p->bufsize - 256, padded = len < STAMP_LEAST && !plain ? STAMP_LEAST : len;
+	uint32_t most = p->bufsize - 256,
+		 padded = len < SXSK_STAMP_LEAST && !plain ? SXSK_STAMP_LEAST : len;
 	struct shape *more = realloc(shapes, (shape_count + 1) * sizeof(*shapes));
 	unsigned char *copy = calloc(1, padded);
 
@@ -145,16 +147,13 @@ static bool add_shape(const struct program *p, const unsigned char *data, uint32
 	return true;
 }
 
-/* --headers, or those of stamp.h, which say how long the packet is. */
+/* --headers, or those of stamps. */
 static bool add_size(const struct program *p, uint32_t len)
 {
 	unsigned char data[4096] = { 0 };
-	uint32_t n = 0, sum = 0xee97u + 46 - (len - 14); /* the IP checksum goes with the length */
+	uint32_t n = 0;
 
-	memcpy(data, stamp_headers, sizeof(stamp_headers));
-	data[16] = (unsigned char)((len - 14) >> 8), data[17] = (unsigned char)(len - 14);
-	data[24] = (unsigned char)(sum >> 8), data[25] = (unsigned char)sum;
-	data[38] = (unsigned char)((len - 34) >> 8), data[39] = (unsigned char)(len - 34);
+	sxsk_stamp_headers(data, len);
 	for (const char *hex = headers; hex && *hex; hex += 2, n++)
 		if (n == len || !isxdigit(hex[0]) || !isxdigit(hex[1]) ||
 		    sscanf(hex, "%2hhx", &data[n]) != 1)
@@ -232,7 +231,7 @@ int main(int argc, char **argv)
 		{ "--count", "N", "end after so many on each link (0: do not)", option_number,
 		  &count, 0, UINT32_MAX },
 		{ "--size", "BYTES", "of each packet, without checksum (60)", option_number, &size,
-		  STAMP_LEAST, 3840 },
+		  SXSK_STAMP_LEAST, 3840 },
 		{ "--imix", NULL, "7 packets of 60 bytes, 4 of 590, 1 of 1514, and so on",
 		  option_set, &imix, 1, 0 },
 		{ "--headers", "HEX", "how they begin (Ethernet, IPv4, UDP to the discard port)",

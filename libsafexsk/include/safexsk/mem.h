@@ -78,6 +78,52 @@ SXSK_API SXSK_MUST_CHECK int sxsk_mem_set_link(const char *ifname, bool up);
  */
 SXSK_API SXSK_MUST_CHECK int sxsk_mem_remove(const char *ifname);
 
+/** Somebody at the other end of a cable, with a pool and a socket of its own: traffic for a program that is
+ * alone on a mem: link. Nothing happens but in sxsk_mem_peer_run(): there is no thread behind it. */
+struct sxsk_mem_peer;
+
+/** Sit down at the other end of mem:NAME's queue.
+ *
+ * Returns:   0 and *ret_peer, or -errno and *ret_peer untouched
+ * Errors:    -EINVAL (not a mem: name), -EBUSY (both ends are open), -ENOMEM, and others of
+ *            sxsk_pool_create() and sxsk_socket_open()
+ * Ownership: returns owned (sxsk_mem_peer_close)
+ * Threads:   any thread; blocking
+ * Ordering:  the caller publishes the pointer to other threads
+ * Syscalls:  as sxsk_pool_create() and sxsk_socket_open()
+ * Since:     0.1
+ * Source:    own
+ */
+SXSK_API SXSK_MUST_CHECK int sxsk_mem_peer_open(struct sxsk_mem_peer **ret_peer, const char *ifname,
+						uint32_t queue, uint16_t stream);
+
+/** Drop what has arrived, and send up to n packets: of 60 bytes, with the stamps (stamp.h) of the peer's stream,
+ * numbered from 0 without a gap. What the cable does not take is not sent. NULL does nothing.
+ *
+ * Returns:   how many packets were dropped
+ * Errors:    none; the socket's errors are those of the program's end
+ * Ownership: borrows
+ * Threads:   caller locks: one thread at a time
+ * Ordering:  none
+ * Syscalls:  write
+ * Since:     0.1
+ * Source:    own
+ */
+SXSK_API unsigned sxsk_mem_peer_run(struct sxsk_mem_peer *peer, unsigned n);
+
+/** Leave. NULL does nothing.
+ *
+ * Returns:   nothing
+ * Errors:    none
+ * Ownership: takes
+ * Threads:   caller locks: no thread runs it
+ * Ordering:  none
+ * Syscalls:  as sxsk_socket_close() and sxsk_pool_unref()
+ * Since:     0.1
+ * Source:    own
+ */
+SXSK_API void sxsk_mem_peer_close(struct sxsk_mem_peer *peer);
+
 /** The ways in which a mem: socket's kernel side can lie. "Foreign": an address inside the umem, of
  * another frame than the one that was used. Packet bytes are only ever written to frames that the
  * device took from FILL; it is the rings that lie. */

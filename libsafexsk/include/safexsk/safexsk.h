@@ -55,4 +55,6 @@
 
 #include <safexsk/pcapng.h>
 
+#include <safexsk/stamp.h>
+
 #endif
