@@ -139,6 +139,19 @@ void link_finish(struct link *link, struct sxsk_buf unsent[], unsigned n)
 		return;
 }
 
+void link_send(struct link *link, struct sxsk_buf bufs[], unsigned n)
+{
+	const unsigned room = SXSK_WAIT_TX;
+	unsigned sent = 0;
+
+	do
+		sent += sxsk_tx_burst(link->socket, bufs + sent, n - sent);
+	while (sent < n && !link->failed && !stopping(link->program) &&
+	       links_sleep(link, &room, 1));
+	if (sent < n)
+		link_finish(link, bufs + sent, n - sent);
+}
+
 /* A lane makes a thread's unrefs and refills cheap. It is the thread's own: attach it in the thread
  * that works, detach it there. */
 static void *run_link(void *arg)

@@ -12,6 +12,7 @@
 #include <pthread.h>
 #include <safexsk/safexsk.h>
 #include <stdatomic.h>
+#include <time.h>
 
 #define MAX_LINKS 512
 #define LINKS_PER_THREAD 2 /* at most */
@@ -112,6 +113,14 @@ bool wrong(const struct program *p, const char *format, ...) __attribute__((form
  * frame accounted for, 1 = anything else. */
 int program_run(struct program *program, const struct option options[], int argc, char **argv);
 
+static inline uint64_t now_ns(clockid_t clock)
+{
+	struct timespec t;
+
+	(void)clock_gettime(clock, &t);
+	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
 /* Has the program been asked to end? */
 static inline bool stopping(const struct program *program)
 {
@@ -124,6 +133,9 @@ bool links_sleep(struct link links[], const unsigned events[], unsigned n);
 
 /* For a link's thread: end the program because of -errno `error` on this link. False. */
 bool link_fail(struct link *link, int error);
+
+/* For a link's thread: send all, and wait for room meanwhile; what cannot be sent any more goes to link_finish(). */
+void link_send(struct link *link, struct sxsk_buf bufs[], unsigned n);
 
 /* For a link's thread, at its end: send what is still to be sent, for a moment, give back the
  * rest, let transmissions finish. */
@@ -140,12 +152,6 @@ static inline void received(struct link *link, struct sxsk_buf first)
 	if (link->program->hold_one && link == link->program->links &&
 	    sxsk_buf_is_null(link->program->held))
 		link->program->held = sxsk_buf_ref(first);
-}
-
-/* Where the MTU exceeds a frame, a packet is several Bufs. Bursts are of whole packets. */
-static inline bool ends_packet(struct sxsk_buf buf)
-{
-	return !(buf.flags & SXSK_BUF_MORE);
 }
 
 /* ---- account.c: for common.c --------------------------------------------------------------------- */

@@ -96,14 +96,10 @@ static bool before_open(struct link *link, struct sxsk_socket_opts *opts)
 static uint64_t time_of(struct sxsk_buf buf, bool *ret_hardware)
 {
 	struct sxsk_rx_metadata known = { 0 };
-	struct timespec now;
 
 	*ret_hardware = buf.flags & SXSK_BUF_RX_METADATA &&
 			sxsk_buf_rx_metadata(buf, &known) == 0 && known.timestamp != 0;
-	if (*ret_hardware)
-		return known.timestamp;
-	(void)clock_gettime(CLOCK_REALTIME, &now);
-	return (uint64_t)now.tv_sec * SECOND + (uint64_t)now.tv_nsec;
+	return *ret_hardware ? known.timestamp : now_ns(CLOCK_REALTIME);
 }
 
 static void show(const struct link *link, const struct sxsk_buf bufs[], unsigned n)
@@ -134,21 +130,10 @@ static bool enough(void)
 /* Hand packets on, or back. */
 static void let_go(struct link *to, struct sxsk_buf bufs[], unsigned n)
 {
-	const unsigned room = SXSK_WAIT_TX;
-	unsigned sent = 0;
-
-	if (!to) {
+	if (to)
+		link_send(to, bufs, n);
+	else
 		sxsk_buf_unref_burst(bufs, n);
-		return;
-	}
-	for (;;) {
-		sent += sxsk_tx_burst(to->socket, bufs + sent, n - sent);
-		if (sent == n)
-			return;
-		if (stopping(to->program) || !links_sleep(to, &room, 1))
-			break;
-	}
-	link_finish(to, bufs + sent, n - sent);
 }
 
 /* One burst. Returns whether anything came. */
@@ -165,7 +150,7 @@ static bool take(struct link *link, struct link *to)
 		return false;
 	received(link, bufs[0]);
 	for (unsigned i = 0; i < n && !enough(); i++)
-		if (ends_packet(bufs[i])) {
+		if (sxsk_buf_is_last(bufs[i])) {
 			show(link, bufs + first, i + 1 - first);
 			first = i + 1;
 		}

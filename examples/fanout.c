@@ -14,18 +14,19 @@
  * others miss none.
  */
 #include "common.h"
-#include "flows.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <safexsk/handover.h>
-#include <safexsk/pcapng.h>
+#include <search.h>
 #include <semaphore.h>
+#include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #define QUEUE 4096 /* Bufs that wait for a worker, at most */
+#define FLOWS 4096
+#define SHOWN 5 /* flows, at the end */
 
 struct worker {
 	const char *role;
@@ -46,68 +47,103 @@ static const char *file;
 static FILE *capture;
 static struct link *pass_to;
 
+/* ---- what the workers do --------------------------------------------------------------------------- */
+
 static void write_one(const struct sxsk_buf bufs[], unsigned n)
 {
-	struct timespec t;
-
-	(void)clock_gettime(CLOCK_REALTIME, &t);
-	sxsk_pcapng_packet(capture, 0, (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec, bufs,
-			   n);
+	sxsk_pcapng_packet(capture, 0, now_ns(CLOCK_REALTIME), bufs, n);
 }
 
-/* The reference goes with the packet: it is given back when the packet was sent. */
-static void forward(struct sxsk_buf bufs[], unsigned n)
+/* In the tree they are by `key`; one more is room for the next. */
+static struct flow {
+	struct sxsk_flow key;
+	uint64_t packets, bytes;
+} flows[FLOWS + 1];
+static unsigned known;
+static uint64_t others; /* packets of flows that there was no room for */
+static void *tree;
+
+static int by_key(const void *a, const void *b)
 {
-	const unsigned room = SXSK_WAIT_TX;
-	unsigned sent = 0;
-
-	for (;;) {
-		sent += sxsk_tx_burst(pass_to->socket, bufs + sent, n - sent);
-		if (sent == n)
-			return;
-		if (pass_to->failed || stopping(pass_to->program) ||
-		    !links_sleep(pass_to, &room, 1))
-			break;
-	}
-	link_finish(pass_to, bufs + sent, n - sent);
+	return memcmp(a, b, sizeof(struct sxsk_flow));
 }
 
-/* Until there is news, or for a second. */
+static int most_first(const void *a, const void *b)
+{
+	const struct flow *one = a, *two = b;
+
+	return (one->packets < two->packets) - (one->packets > two->packets);
+}
+
+static void count_flow(const struct sxsk_buf bufs[], unsigned n)
+{
+	struct flow *flow = &flows[known], **found;
+
+	sxsk_flow_of(sxsk_buf_data(bufs[0]), sxsk_buf_len(bufs[0]), &flow->key);
+	found = known < FLOWS ? tsearch(flow, &tree, by_key) : tfind(flow, &tree, by_key);
+	others += !found;
+	if (!found)
+		return;
+	known += *found == flow;
+	(*found)->packets++;
+	for (unsigned i = 0; i < n; i++)
+		(*found)->bytes += sxsk_buf_len(bufs[i]);
+}
+
+/* The biggest ones; the tree is of no use afterwards. */
+static void print_flows(void)
+{
+	qsort(flows, known, sizeof(flows[0]), most_first);
+	for (const struct flow *f = flows; f < flows + known && f < flows + SHOWN; f++) {
+		printf("  flow ");
+		sxsk_flow_print(&f->key, stdout);
+		printf(": %" PRIu64 " packets, %" PRIu64 " bytes\n", f->packets, f->bytes);
+	}
+	printf("  %u flows, and %" PRIu64 " packets of others\n", known, others);
+}
+
+/* ---- workers --------------------------------------------------------------------------------------- */
+
+/* Until there is news. What was sent is seen to in the library's wait. */
 static void sleep_a_while(struct worker *w)
 {
-	struct timespec until;
-	int error;
+	const unsigned news = SXSK_WAIT_WAKE;
 
+	if (!w->look && !pass_to->failed) {
+		(void)links_sleep(pass_to, &news, 1);
+		return;
+	}
 	if (w->look == write_one)
 		(void)fflush(capture);
-	for (unsigned i = 0; !w->look && i < IDLE_LOOKS; i++)
-		(void)!sxsk_tx_burst(pass_to->socket, NULL, 0); /* moves on what it took */
-	error = w->look || pass_to->failed ? 0 : sxsk_socket_error(pass_to->socket);
-	if (error)
-		(void)link_fail(pass_to, error);
 	sxsk_lane_flush(w->program->pool); /* others may need the free frames in there */
-	(void)clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_sec++;
-	(void)sem_timedwait(&w->news, &until);
+	(void)sem_wait(&w->news);
 }
 
-/* A burst, which is the worker's. */
+static void tell(struct worker *w)
+{
+	(void)sem_post(&w->news);
+	if (!w->look)
+		sxsk_socket_wake(pass_to->socket);
+}
+
+/* A burst, which is the worker's. Where it is sent, the reference goes with the packet: it is given back when that
+ * was sent. */
 static void use(struct worker *w, struct sxsk_buf bufs[], unsigned n)
 {
 	for (unsigned i = 0, first = 0; i < n; i++) {
-		if (!ends_packet(bufs[i]))
+		if (!sxsk_buf_is_last(bufs[i]))
 			continue;
 		w->packets++;
 		if (w->look)
 			w->look(bufs + first, i + 1 - first);
 		first = i + 1;
 	}
-	if (w->look == flows_count && !atomic_load(&ended))
+	if (w->look == count_flow && !atomic_load(&ended))
 		(void)usleep(hold_ms * 1000);
 	if (w->look)
 		sxsk_buf_unref_burst(bufs, n);
 	else
-		forward(bufs, n);
+		link_send(pass_to, bufs, n);
 }
 
 static void *work(void *arg)
@@ -140,9 +176,9 @@ static void give(struct worker *w, const struct sxsk_buf bufs[], unsigned n)
 		theirs[i] = sxsk_buf_ref(bufs[i]);
 	given = sxsk_handover_push(&w->in, theirs, n);
 	if (given > 0)
-		(void)sem_post(&w->news);
+		tell(w);
 	for (unsigned i = given; i < n; i++)
-		w->missed += ends_packet(theirs[i]);
+		w->missed += sxsk_buf_is_last(theirs[i]);
 	sxsk_buf_unref_burst(theirs + given, n - given);
 }
 
@@ -177,7 +213,7 @@ static void receive(struct link *link)
 	}
 	atomic_store(&ended, true);
 	for (unsigned i = 0; i < started; i++) {
-		(void)sem_post(&workers[i].news);
+		tell(&workers[i]);
 		pthread_join(workers[i].thread, NULL);
 	}
 	link_finish(link, NULL, 0);
@@ -197,7 +233,7 @@ static bool prepare(struct program *p)
 		pass_to = &p->links[1];
 		workers[worker_count++] = (struct worker){ .role = "forward" };
 	}
-	workers[worker_count++] = (struct worker){ .role = "count", .look = flows_count };
+	workers[worker_count++] = (struct worker){ .role = "count", .look = count_flow };
 	return true;
 }
 
@@ -215,7 +251,7 @@ static void account(const struct link *link, bool json)
 		printf(json ? ", \"%s\": %" PRIu64 ", \"missed_by_%s\": %" PRIu64 :
 			      "  %s: %" PRIu64 " packets, missed by %s: %" PRIu64 "\n",
 		       w->role, w->packets, w->role, w->missed);
-	json ? (void)printf(", \"flows\": %" PRIu64, flows_known()) : flows_print(5);
+	json ? (void)printf(", \"flows\": %u", known) : print_flows();
 }
 
 int main(int argc, char **argv)

@@ -37,7 +37,7 @@ static void forward(struct link *link)
 			sent = 0;
 			n = sxsk_rx_burst(socket, bufs, link->batch);
 			for (unsigned i = 0; i < n; i++)
-				if (i == 0 || ends_packet(bufs[i - 1]))
+				if (i == 0 || sxsk_buf_is_last(bufs[i - 1]))
 					swap_macs(bufs[i]);
 			if (n > 0)
 				received(link, bufs[0]);

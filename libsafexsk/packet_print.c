@@ -3,6 +3,7 @@
  * Packets for people: a line as of `tcpdump -e -n -S`, in brief. They may be broken: nothing is read past
  * their end, and what is missing is said.
  */
+#include "bytes.h"
 #include "internal.h"
 
 #include <arpa/inet.h>
@@ -33,16 +34,6 @@ static const char *const extension_names[256] = {
 	[IPPROTO_FRAGMENT] = "frag", [IPPROTO_AH] = "AH",
 };
 /* clang-format on */
-
-static uint16_t be16(const unsigned char *p)
-{
-	return (uint16_t)(p[0] << 8 | p[1]);
-}
-
-static uint32_t be32(const unsigned char *p)
-{
-	return (uint32_t)be16(p) << 16 | be16(p + 2);
-}
 
 /* Pass over a header, which is there. */
 static void step(struct rest *r, uint32_t n)

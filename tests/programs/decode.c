@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * sxsk_packet_print() reads no byte that a packet does not have: packets that were cut short and spoilt at random,
- * each in memory of its own, which AddressSanitizer watches. Each comes to one line of text.
+ * sxsk_packet_print() and sxsk_flow_of() read no byte that a packet does not have: packets that were cut short
+ * and spoilt at random, each in memory of its own, which AddressSanitizer watches. Each comes to one line of text.
  */
 #include "packet_print.c"
 
+#include <safexsk/flow.h>
 #include <stdlib.h>
 
 #define PACKETS 200000u
@@ -52,6 +53,7 @@ static uint32_t make(unsigned char *p)
 int main(void)
 {
 	unsigned char packet[LONGEST + 64];
+	struct sxsk_flow flow;
 	char *text = NULL;
 	size_t size = 0;
 	FILE *out = open_memstream(&text, &size);
@@ -63,6 +65,7 @@ int main(void)
 		memcpy(exact, packet, n);
 		rewind(out);
 		print_line(out, exact, n);
+		sxsk_flow_of(exact, n, &flow);
 		(void)fflush(out);
 		free(exact);
 		if (size == 0 || size > 600 || memchr(text, '\n', size)) {

@@ -285,6 +285,10 @@ def flow_of(p):
         ends = p[12:20]
     elif kind == b"\x86\xdd":
         fragment, proto, rest, ends = False, p[6], p[40:], p[8:40]
+        while proto in (0, 43, 44, 51, 60) and not fragment:
+            fragment = proto == 44 and (rest[2] or rest[3] & 0xf8)
+            size = 8 if proto == 44 else 8 + rest[1] * (4 if proto == 51 else 8)
+            proto, rest = rest[0], rest[size:]
     else:
         return None
     return proto, ends, rest[:4] if proto in (6, 17) and not fragment else b""

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Stamped packets, and who sends them at the other end of a mem: cable. */
+#include "bytes.h"
 #include "support.h"
 
 #include <safexsk/stamp.h>
@@ -76,10 +77,10 @@ Test(stamp, headers_say_how_long_the_packet_is)
 		uint32_t sum = 0;
 
 		sxsk_stamp_headers(data, lengths[i]);
-		cr_assert_eq(data[16] << 8 | data[17], lengths[i] - 14, "of IP");
-		cr_assert_eq(data[38] << 8 | data[39], lengths[i] - 34, "of UDP");
+		cr_assert_eq(be16(data + 16), lengths[i] - 14, "of IP");
+		cr_assert_eq(be16(data + 38), lengths[i] - 34, "of UDP");
 		for (unsigned k = 14; k < 34; k += 2)
-			sum += (uint32_t)(data[k] << 8 | data[k + 1]);
+			sum += be16(data + k);
 		cr_assert_eq((sum & 0xffff) + (sum >> 16), 0xffff, "checksum for %u", lengths[i]);
 	}
 }

@@ -178,6 +178,14 @@ static inline bool sxsk_buf_is_null(struct sxsk_buf b)
 	return b.pool == 0;
 }
 
+/** Is it the last Buf of a packet, or the only one? Returns: false where the packet goes on in the next Buf.
+ * Errors: none. Ownership: borrows. Threads: any thread; wait-free. Ordering: none. Syscalls: none.
+ * Since: 0.1. Source: own. */
+static inline bool sxsk_buf_is_last(struct sxsk_buf b)
+{
+	return !(b.flags & SXSK_BUF_MORE);
+}
+
 /** May others read this frame: a second reference, or the kernel sending it? Returns: false only for
  * the unique owner; false for null and dead handles. Errors: none. Ownership: borrows. Threads: any
  * thread; wait-free. Ordering: acquire. Syscalls: none. Since: 0.1. Source: skb_shared. */

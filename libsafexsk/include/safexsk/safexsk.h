@@ -53,6 +53,8 @@
 
 #include <safexsk/print.h>
 
+#include <safexsk/flow.h>
+
 #include <safexsk/pcapng.h>
 
 #include <safexsk/stamp.h>
