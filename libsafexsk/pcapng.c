@@ -3,6 +3,7 @@
 
 #include <safexsk/pcapng.h>
 #include <string.h>
+#include <time.h>
 
 /* What is in a block, or in an option of a block, is padded to whole words. */
 static uint32_t padded(size_t n)
@@ -49,8 +50,13 @@ void sxsk_pcapng_interface(FILE *f, const char *name, const char *description)
 void sxsk_pcapng_packet(FILE *f, uint32_t interface, uint64_t ns, const struct sxsk_buf bufs[],
 			unsigned n)
 {
-	uint32_t bytes = 0, head[7] = { 6, 0, interface, (uint32_t)(ns >> 32), (uint32_t)ns };
+	uint32_t bytes = 0, head[7] = { 6, 0, interface };
+	struct timespec now;
 
+	if (ns == 0 && clock_gettime(CLOCK_REALTIME, &now) == 0)
+		ns = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+	head[3] = (uint32_t)(ns >> 32);
+	head[4] = (uint32_t)ns;
 	for (unsigned i = 0; i < n; i++) {
 		if (!sxsk_buf_data(bufs[i]))
 			return;

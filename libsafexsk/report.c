@@ -228,6 +228,26 @@ const char *sxsk_attach_name(uint32_t attach)
 	return attach < sizeof(names) / sizeof(names[0]) ? names[attach] : "?";
 }
 
+int sxsk_pool_settle(struct sxsk_pool *pool, int timeout_ms, FILE *out)
+{
+	struct sxsk_pool_stats st = { .sz = sizeof(st) };
+	int left = sxsk_pool_drain(pool, timeout_ms);
+
+	if (left == 0 || left == -ETIMEDOUT) /* else misuse, which was told */
+		left = sxsk_pool_report(pool, out);
+	if (left < 0)
+		return left;
+	sxsk_pool_stats(pool, &st);
+	left += (int)(st.user + st.tx);
+	if (left == 0)
+		fprintf(out, "every frame accounted for\n");
+	else
+		fprintf(out,
+			"NOT every frame is accounted for: %llu held in Bufs, %llu in transmission\n",
+			(unsigned long long)st.user, (unsigned long long)st.tx);
+	return left;
+}
+
 static int error_of(struct sxsk_priv_socket *s)
 {
 	uint32_t failed = load_relaxed(&s->failed);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Whose packets they are: by what there is of their headers. (Nothing is read past their end: decode.c) */
+/* Whose packets they are, by what there is of their headers; and how many. (Nothing is read past their end:
+ * programs/decode.c) */
 #include "support.h"
 
 #include <netinet/in.h>
@@ -168,4 +169,100 @@ Test(flow, of_the_same_direction_is_the_same_bytes)
 	cr_assert_neq(memcmp(&a, &b, sizeof(a)), 0);
 	sxsk_flow_of(NULL, 60, &b);
 	cr_assert_eq(memcmp(&b, &none, sizeof(b)), 0);
+}
+
+/* ---- the table --------------------------------------------------------------------------------------------- */
+
+/* A packet from `port`, of two Bufs. */
+static void count(struct sxsk_flow_table *t, struct sxsk_pool *pool, unsigned port)
+{
+	struct sxsk_buf bufs[2];
+
+	begin();
+	add_ipv4(5, 0, IPPROTO_UDP);
+	add((unsigned char)(port >> 8), (unsigned char)port, 0, 53, 0, 0, 0, 0);
+	bufs[0] = packet(pool, len, 0);
+	memcpy(sxsk_buf_data_mut(bufs[0]), frame, len);
+	bufs[1] = packet(pool, 100, 0);
+	sxsk_flow_table_count(t, bufs, 2);
+	sxsk_buf_unref_burst(bufs, 2);
+}
+
+static char *printed(const struct sxsk_flow_table *t, unsigned most)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+
+	sxsk_flow_table_print(t, most, out);
+	(void)fclose(out);
+	return text;
+}
+
+static unsigned times(const char *text, const char *key)
+{
+	unsigned n = 0;
+
+	while ((text = strstr(text, key)) != NULL) {
+		text += strlen(key);
+		n++;
+	}
+	return n;
+}
+
+Test(flow, table_counts_packets_and_bytes_of_each)
+{
+	struct sxsk_pool *pool = new_pool(64);
+	struct sxsk_flow_table *t;
+	char *text;
+
+	cr_assert_eq(sxsk_flow_table_create(&t, 1024), 0);
+	for (unsigned i = 0; i < 3; i++)
+		count(t, pool, 1);
+	for (unsigned i = 0; i < 300; i++)
+		count(t, pool, 1000 + i % 100);
+	count(t, pool, 2);
+	for (unsigned i = 0; i < 5; i++)
+		count(t, pool, 3);
+	cr_assert_eq(sxsk_flow_table_flows(t), 103);
+	text = printed(t, 1);
+	cr_assert_str_eq(text,
+			 "  flow 10.0.0.1.3 > 10.0.0.2.53, protocol 17: 5 packets, 710 bytes\n"
+			 "  103 flows, and 0 packets of others\n");
+	free(text);
+	/* All of them, those of three packets too, each once, and the smallest last. */
+	text = printed(t, 1000);
+	cr_assert(strstr(text, "10.0.0.1.2 > 10.0.0.2.53, protocol 17: 1 packets, 142 bytes\n"
+			       "  103 flows"));
+	for (unsigned port = 1000; port < 1100; port++) {
+		char key[64];
+
+		snprintf(key, sizeof(key), "10.0.0.1.%u > 10.0.0.2.53, protocol 17: 3 packets",
+			 port);
+		cr_assert_eq(times(text, key), 1, "%s", key);
+	}
+	free(text);
+	sxsk_flow_table_destroy(t);
+	expect_all_home(pool);
+	sxsk_pool_unref(pool);
+}
+
+Test(flow, table_that_is_full_counts_others)
+{
+	struct sxsk_pool *pool = new_pool(64);
+	struct sxsk_flow_table *t;
+	char *text;
+
+	cr_assert_eq(sxsk_flow_table_create(&t, 2), 0);
+	for (unsigned port = 1; port <= 5; port++)
+		count(t, pool, port);
+	count(t, pool, 1);
+	text = printed(t, 0);
+	cr_assert_str_eq(text, "  2 flows, and 3 packets of others\n");
+	free(text);
+	sxsk_flow_table_destroy(t);
+	sxsk_flow_table_destroy(NULL);
+	expect_error(EINVAL, "room for 0 flows", sxsk_flow_table_create(&t, 0));
+	expect_error(EINVAL, "room for 16777217 flows", sxsk_flow_table_create(&t, (1u << 24) + 1));
+	sxsk_pool_unref(pool);
 }

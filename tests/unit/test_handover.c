@@ -107,3 +107,54 @@ Test(handover, a_packet_handed_over_is_sent_by_the_other_side)
 	sxsk_socket_close(a);
 	close_and_unref(b, pool);
 }
+
+/* Two readers of the same packets, of one and of two Bufs; the second one's queue is nearly full. */
+Test(handover, shared_bufs_have_a_reference_for_each_queue)
+{
+	static struct sxsk_handover small;
+	static struct sxsk_buf small_room[4];
+	struct sxsk_pool *pool = new_pool(64);
+	struct sxsk_buf bufs[5], got[SIZE];
+
+	begin_at(UINT32_MAX - 1);
+	cr_assert_eq(sxsk_handover_init(&small, small_room, 4), 0);
+	for (unsigned i = 0; i < 5; i++)
+		bufs[i] = packet(pool, 60, (unsigned char)i);
+	bufs[3].flags |= SXSK_BUF_MORE;
+	cr_assert_eq(sxsk_handover_share(&queue, bufs, 5), 5);
+	cr_assert_eq(sxsk_handover_share(&small, bufs, 5), 3, "no half packet");
+	for (unsigned i = 0; i < 5; i++) {
+		cr_assert(sxsk_buf_is_shared(bufs[i]));
+		sxsk_buf_unref(&bufs[i]);
+	}
+	cr_assert_eq(sxsk_handover_pop(&queue, got, SIZE), 5);
+	for (unsigned i = 0; i < 5; i++)
+		cr_assert_eq(*(const unsigned char *)sxsk_buf_data(got[i]), i);
+	sxsk_buf_unref_burst(got, 5);
+	cr_assert_eq(pool_stats(pool).user, 3, "the other queue's");
+	cr_assert_eq(sxsk_handover_pop(&small, got, SIZE), 3);
+	sxsk_buf_unref_burst(got, 3);
+	expect_all_home(pool);
+	sxsk_pool_unref(pool);
+}
+
+Test(handover, packet_that_can_have_no_more_references_is_not_shared)
+{
+	struct sxsk_pool *pool = new_pool(64);
+	struct sxsk_buf bufs[4], refs[SXSK_MAX_REFS - 1], got[SIZE];
+
+	begin_at(0);
+	for (unsigned i = 0; i < 4; i++)
+		bufs[i] = packet(pool, 60, 0);
+	bufs[1].flags |= SXSK_BUF_MORE;
+	for (unsigned i = 0; i < SXSK_MAX_REFS - 1; i++)
+		refs[i] = sxsk_buf_ref(bufs[2]);
+	cr_assert_eq(sxsk_handover_share(&queue, bufs, 4), 1, "the second one's end cannot");
+	cr_assert_not(sxsk_buf_is_shared(bufs[1]));
+	cr_assert_eq(sxsk_handover_pop(&queue, got, SIZE), 1);
+	sxsk_buf_unref(&got[0]);
+	sxsk_buf_unref_burst(refs, SXSK_MAX_REFS - 1);
+	sxsk_buf_unref_burst(bufs, 4);
+	expect_all_home(pool);
+	sxsk_pool_unref(pool);
+}

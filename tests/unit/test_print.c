@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Statistics as text and as JSON, each counter by its own name; packets as text and in captures. */
+/* Statistics as text and as JSON, each counter by its own name, and second by second; the account at the end; packets
+ * as text and in captures. */
 #include "support.h"
+
+#include <time.h>
 
 /* What a print function wrote. */
 static char *printed;
@@ -125,6 +128,93 @@ Test(print, a_shorter_struct)
 	free(p);
 }
 
+/* ---- second by second, and at the end --------------------------------------------------------------------- */
+
+/* Into a file, so lines. The rates are what there was between two times, whatever these were. */
+Test(print, monitor_shows_what_came_since_the_last_time)
+{
+	struct sxsk_pool *pool = new_pool(256);
+	struct sxsk_socket *a = new_socket(pool, "mem:m1", 0), *b = new_socket(pool, "mem:m1", 0);
+	struct sxsk_monitor *m;
+	struct sxsk_buf bufs[64];
+	double rx, tx, other;
+	unsigned drops;
+	char *text;
+	size_t size;
+
+	cr_assert_eq(sxsk_monitor_create(&m, "title", pool), 0);
+	send_one(a, packet(pool, 60, 1)); /* before: of no interest */
+	cr_assert_eq(sxsk_monitor_add(m, a, NULL, 0), 0);
+	cr_assert_eq(sxsk_monitor_add(m, b, NULL, 0), 0);
+	for (unsigned times = 0; times < 2; times++) {
+		FILE *out = open_memstream(&text, &size);
+
+		if (times == 0) {
+			for (unsigned i = 0; i < 3; i++)
+				send_one(a, packet(pool, 60, 1));
+			send_one(a, (struct sxsk_buf){ 0 }); /* a drop */
+			cr_assert_eq(sxsk_rx_burst(b, bufs, 64), 4);
+			sxsk_buf_unref_burst(bufs, 4);
+		}
+		sxsk_monitor_show(m, out);
+		(void)fclose(out);
+		cr_assert_eq(sscanf(text, "   0 s  mem:m1:0 rx %lf pps tx %lf pps drops %u", &rx,
+				    &tx, &drops),
+			     3, "%s", text);
+		cr_assert(rx == 0 && (times == 0 ? tx > 3 : tx == 0) && drops == 1, "%s", text);
+		cr_assert_eq(sscanf(strstr(text, "drops 1") + 7,
+				    "  mem:m1:0 rx %lf pps tx %lf pps drops %u", &other, &tx,
+				    &drops),
+			     3, "%s", text);
+		cr_assert((times == 0 ? other > 4 : other == 0) && tx == 0 && drops == 0, "%s",
+			  text);
+		free(text);
+	}
+	sxsk_monitor_destroy(m);
+	sxsk_monitor_destroy(NULL);
+	sxsk_socket_close(a);
+	close_and_unref(b, pool);
+}
+
+static int settle(struct sxsk_pool *pool, const char *verdict)
+{
+	char *text, *last;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+	int left = sxsk_pool_settle(pool, 0, out);
+
+	(void)fclose(out);
+	last = strstr(text, verdict);
+	cr_assert(strncmp(text, "pool \"", 6) == 0 && last &&
+			  last + strlen(verdict) == text + size && last[-1] == '\n',
+		  "%s", text);
+	free(text);
+	return left;
+}
+
+Test(print, settled_is_what_has_every_frame_accounted_for)
+{
+	struct sxsk_pool *pool = new_pool(64);
+	struct sxsk_socket *socket = new_socket(pool, "mem:m2", 0);
+	struct sxsk_mem_rings k = take_rings(socket);
+	struct sxsk_buf b = take(pool);
+
+	cr_assert_eq(settle(pool, "NOT every frame is accounted for: 1 held in Bufs, "
+				  "0 in transmission\n"),
+		     1);
+	send_one(socket, packet(pool, 60, 1));
+	cr_assert_eq(settle(pool, "NOT every frame is accounted for: 1 held in Bufs, "
+				  "1 in transmission\n"),
+		     2);
+	sxsk_buf_unref(&b);
+	cr_assert_eq(kernel_complete_all(&k), 1);
+	cr_assert_eq(settle(pool, "every frame accounted for\n"), 0, "it drains, too");
+	count_misuse();
+	close_and_unref(socket, pool);
+	expect_misuse(SXSK_MISUSE_POOL, "sxsk_pool_drain",
+		      cr_assert_eq(sxsk_pool_settle(pool, 0, stdout), -EINVAL));
+}
+
 /* ---- packets ---------------------------------------------------------------------------------------------- */
 
 /* An ARP request in two Bufs, the first of which ends in the middle of an address. */
@@ -179,6 +269,27 @@ Test(print, packet_that_is_gone_is_misuse_and_no_packet)
 	sxsk_pool_unref(pool);
 }
 
+Test(print, capture_of_what_came_just_now)
+{
+	struct sxsk_pool *pool = new_pool(64);
+	struct sxsk_buf bufs[2];
+	uint32_t head[5];
+	uint64_t before = (uint64_t)time(NULL), seconds;
+	size_t len;
+	char *bytes;
+	FILE *out = open_memstream(&bytes, &len);
+
+	arp(pool, bufs);
+	sxsk_pcapng_packet(out, 0, 0, bufs, 2);
+	(void)fclose(out);
+	memcpy(head, bytes, sizeof(head));
+	seconds = ((uint64_t)head[3] << 32 | head[4]) / 1000000000;
+	cr_assert(seconds + 1 >= before && seconds <= (uint64_t)time(NULL));
+	free(bytes);
+	sxsk_buf_unref_burst(bufs, 2);
+	sxsk_pool_unref(pool);
+}
+
 /* A section, an interface with three options, a packet of two Bufs whose 42 bytes are padded. */
 Test(print, capture_is_blocks_that_say_their_length_twice)
 {
@@ -207,6 +318,8 @@ Test(print, capture_is_blocks_that_say_their_length_twice)
 	cr_assert(block[0] == 0x0a0d0d0a && block[1] == 1 && block[2] == 6);
 	cr_assert_eq(memcmp(bytes + len - 4 - 44, sxsk_buf_data(bufs[0]), 21), 0);
 	cr_assert_eq(memcmp(bytes + len - 4 - 44 + 21, sxsk_buf_data(bufs[1]), 21), 0);
+	cr_assert_eq(memcmp(bytes + len - 4 - 44 - 16, "\x23\x01\0\0\xab\x89\x67\x45", 8), 0,
+		     "the time");
 	free(bytes);
 	sxsk_buf_unref_burst(bufs, 2);
 	sxsk_pool_unref(pool);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Whose packet is it? The key of a table of flows. */
+/* Whose packet is it? The key of a table of flows, and a table that counts. */
 #ifndef SAFEXSK_FLOW_H
 #define SAFEXSK_FLOW_H
 
-#include <safexsk/base.h>
+#include <safexsk/buf.h>
 #include <stdio.h>
 
 SXSK_BEGIN_DECLS
@@ -43,6 +43,77 @@ SXSK_API void sxsk_flow_of(const void *packet, uint32_t len, struct sxsk_flow *r
  * Source:    tcpdump
  */
 SXSK_API void sxsk_flow_print(const struct sxsk_flow *flow, FILE *out);
+
+/** Packets and bytes by flow. */
+struct sxsk_flow_table;
+
+/** Make an empty table.
+ *
+ * Returns:   0 and *ret_table, or -errno and *ret_table untouched
+ * Errors:    -EINVAL (room is not from 1 to 2^24), -ENOMEM
+ * Ownership: returns owned (sxsk_flow_table_destroy)
+ * Threads:   any thread; wait-free
+ * Ordering:  none
+ * Syscalls:  none
+ * Since:     0.1
+ * Source:    own
+ */
+SXSK_API SXSK_MUST_CHECK int sxsk_flow_table_create(struct sxsk_flow_table **ret_table,
+						    uint32_t room);
+
+/** Count a packet of n Bufs. Flows beyond the table's room (about that: it looks in few places) are counted
+ * together, as others.
+ *
+ * Returns:   nothing
+ * Errors:    misuse: as sxsk_buf_data()
+ * Ownership: borrows
+ * Threads:   caller locks: one thread at a time for each table
+ * Ordering:  none
+ * Syscalls:  none
+ * Since:     0.1
+ * Source:    own
+ */
+SXSK_API void sxsk_flow_table_count(struct sxsk_flow_table *table, const struct sxsk_buf bufs[],
+				    unsigned n);
+
+/** How many flows are in the table.
+ *
+ * Returns:   flows
+ * Errors:    none
+ * Ownership: borrows
+ * Threads:   caller locks: one thread at a time for each table
+ * Ordering:  none
+ * Syscalls:  none
+ * Since:     0.1
+ * Source:    own
+ */
+SXSK_API uint32_t sxsk_flow_table_flows(const struct sxsk_flow_table *table);
+
+/** Print the flows that had most packets, `most` at most, a line each, and how many there are.
+ *
+ * Returns:   nothing
+ * Errors:    none; those of the stream are the caller's to see (ferror)
+ * Ownership: borrows
+ * Threads:   caller locks: one thread at a time for each table; blocking on the stream
+ * Ordering:  none
+ * Syscalls:  write
+ * Since:     0.1
+ * Source:    own
+ */
+SXSK_API void sxsk_flow_table_print(const struct sxsk_flow_table *table, unsigned most, FILE *out);
+
+/** Make an end of it. NULL does nothing.
+ *
+ * Returns:   nothing
+ * Errors:    none
+ * Ownership: takes
+ * Threads:   caller locks: one thread at a time for each table
+ * Ordering:  none
+ * Syscalls:  none
+ * Since:     0.1
+ * Source:    own
+ */
+SXSK_API void sxsk_flow_table_destroy(struct sxsk_flow_table *table);
 
 SXSK_END_DECLS
 #endif

@@ -76,6 +76,21 @@ static inline uint32_t sxsk_handover_room(struct sxsk_handover *q, uint32_t leas
 	return room < least ? 0 : room;
 }
 
+/* Of n Bufs, how many there is room for, whole packets. */
+static inline unsigned sxsk_priv_handover_fit(struct sxsk_handover *q, const struct sxsk_buf bufs[],
+					      unsigned n)
+{
+	uint32_t tail = __atomic_load_n(&q->tail, __ATOMIC_RELAXED); /* own: no order */
+
+	if (n > q->size - (tail - q->seen_head))
+		q->seen_head = __atomic_load_n(&q->head, __ATOMIC_ACQUIRE); /* as in room */
+	if (n > q->size - (tail - q->seen_head))
+		for (n = q->size - (tail - q->seen_head);
+		     n > 0 && bufs[n - 1].flags & SXSK_BUF_MORE;)
+			n--;
+	return n;
+}
+
 /** Hand Bufs over: as many whole packets as there is room for. The handles that were taken are the
  * consumer's from here on.
  *
@@ -93,17 +108,47 @@ static inline SXSK_MUST_CHECK unsigned sxsk_handover_push(struct sxsk_handover *
 {
 	uint32_t tail = __atomic_load_n(&q->tail, __ATOMIC_RELAXED); /* own: no order */
 
-	if (n > q->size - (tail - q->seen_head))
-		q->seen_head = __atomic_load_n(&q->head, __ATOMIC_ACQUIRE); /* as in room */
-	if (n > q->size - (tail - q->seen_head))
-		for (n = q->size - (tail - q->seen_head);
-		     n > 0 && bufs[n - 1].flags & SXSK_BUF_MORE;)
-			n--;
+	n = sxsk_priv_handover_fit(q, bufs, n);
 	for (uint32_t i = 0; i < n; i++)
 		q->bufs[(tail + i) & (q->size - 1)] = bufs[i];
 	/* Release, with the acquire in pop: the handles, and the packets, come before the news. */
 	__atomic_store_n(&q->tail, tail + n, __ATOMIC_RELEASE);
 	return n;
+}
+
+/** Hand over a reference to each Buf, and keep one's own: as many whole packets as there is room for. Queues that
+ * are given the same Bufs so have readers of the same packets, none of which waits for another.
+ *
+ * Returns:   how many were shared, a prefix; it ends before a packet that can have no more references, too
+ * Errors:    misuse: as sxsk_buf_ref()
+ * Ownership: shares [0,ret)
+ * Threads:   one producer; lock-free
+ * Ordering:  release: as sxsk_handover_push()
+ * Syscalls:  none
+ * Since:     0.1
+ * Source:    own
+ */
+static inline SXSK_MUST_CHECK unsigned sxsk_handover_share(struct sxsk_handover *q,
+							   const struct sxsk_buf bufs[], unsigned n)
+{
+	uint32_t tail = __atomic_load_n(&q->tail, __ATOMIC_RELAXED); /* own: no order */
+	unsigned whole = 0, i;
+
+	n = sxsk_priv_handover_fit(q, bufs, n);
+	for (i = 0; i < n; i++) {
+		struct sxsk_buf theirs = sxsk_buf_ref(bufs[i]);
+
+		if (sxsk_buf_is_null(theirs))
+			break;
+		q->bufs[(tail + i) & (q->size - 1)] = theirs;
+		if (sxsk_buf_is_last(theirs))
+			whole = i + 1;
+	}
+	while (i > whole)
+		sxsk_buf_unref(&q->bufs[(tail + --i) & (q->size - 1)]);
+	/* Release, with the acquire in pop: the handles, and the packets, come before the news. */
+	__atomic_store_n(&q->tail, tail + whole, __ATOMIC_RELEASE);
+	return whole;
 }
 
 /** Take Bufs over, whole packets.

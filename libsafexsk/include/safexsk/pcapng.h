@@ -43,7 +43,7 @@ SXSK_API void sxsk_pcapng_begin(FILE *out);
  */
 SXSK_API void sxsk_pcapng_interface(FILE *out, const char *name, const char *description);
 
-/** Add a packet of n Bufs, which came at `ns` nanoseconds since 1970. One of which a handle is not live is left
+/** Add a packet of n Bufs, which came at `ns` nanoseconds since 1970; 0: now. One of which a handle is not live is left
  * out.
  *
  * Returns:   nothing

@@ -173,6 +173,21 @@ SXSK_API void sxsk_pool_stats(struct sxsk_pool *pool, struct sxsk_pool_stats *re
  */
 SXSK_API SXSK_MUST_CHECK int sxsk_pool_report(struct sxsk_pool *pool, FILE *out);
 
+/** At the end, when the sockets are closed: wait for the last Bufs and transmissions, as sxsk_pool_drain(), print
+ * the report, and "every frame accounted for", or that it is not so.
+ *
+ * Returns:   the number of frames in Bufs, in transmission, or nowhere: 0 when every frame is accounted for;
+ *            -EINVAL after misuse
+ * Errors:    misuse: SXSK_MISUSE_POOL
+ * Ownership: borrows pool and out
+ * Threads:   any thread; blocking, timeout_ms milliseconds (-1: for ever), and on the stream
+ * Ordering:  as sxsk_pool_drain()
+ * Syscalls:  as sxsk_pool_drain(); write
+ * Since:     0.1
+ * Source:    own
+ */
+SXSK_API SXSK_MUST_CHECK int sxsk_pool_settle(struct sxsk_pool *pool, int timeout_ms, FILE *out);
+
 /** Give the calling thread a lane: its own stock of the pool's free frames (at most
  * min(512, frames/4)), from which its unrefs, refills and allocations are served without an atomic
  * read-modify-write. A second attach of the same pool does nothing. A thread with a lane that is

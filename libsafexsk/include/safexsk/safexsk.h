@@ -55,6 +55,8 @@
 
 #include <safexsk/flow.h>
 
+#include <safexsk/monitor.h>
+
 #include <safexsk/pcapng.h>
 
 #include <safexsk/stamp.h>
