@@ -2,17 +2,19 @@
 #include "common.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <safexsk/mem.h>
 #include <sched.h>
 #include <signal.h>
-#include <string.h>
 #include <unistd.h>
 
 #define FINISH_MS 200  /* for each step of an orderly end */
 #define REMOVAL_MS 400 /* from an interface's going down to its being gone */
+#define LOOK_MS 128    /* a sleeping thread looks at stopping() */
 #define BUSY_POLL_US 20
 #define PEER_BURST 32 /* packets in a millisecond */
-#define LOOK_MS 128   /* a sleeping thread looks at stopping() */
+#define SETTLE_MS 1000
+#define SECOND 1000000000
 
 /* ---- pool and sockets -------------------------------------------------------------------------- */
 
@@ -27,7 +29,7 @@ static bool open_link(struct program *p, struct link *link)
 		.flags = p->socket_flags | SXSK_SOCKET_MULTI_BUFFER_AUTO,
 		.busy_poll_us = p->wait == WAIT_BUSY ? BUSY_POLL_US : 0,
 	};
-
+	struct sxsk_socket_stats *s = &link->stats;
 	int err;
 
 	link->program = p;
@@ -39,15 +41,17 @@ static bool open_link(struct program *p, struct link *link)
 		err = sxsk_socket_open(&link->socket, p->pool, link->name, link->queue, &opts);
 	}
 	if (err)
-		return wrong(p, "%s", sxsk_last_error());
-	account_look(link);
+		return wrong("%s", sxsk_last_error());
+	s->sz = sizeof(*s);
+	sxsk_socket_stats(link->socket, s);
 	link->batch = p->batch_size;
-	if (link->stats.multi_buffer && link->batch < SXSK_MAX_FRAGS)
+	if (s->multi_buffer && link->batch < SXSK_MAX_FRAGS)
 		link->batch = SXSK_MAX_FRAGS; /* one packet may be that long */
 	printf("%s: on %s queue %u: %s mode, %s%s\n", p->name, link->name, link->queue,
-	       sxsk_mode_name(link->stats.mode), sxsk_attach_name(link->stats.attach),
-	       link->stats.multi_buffer ? ", multi-buffer" : "");
-	return true;
+	       sxsk_mode_name(s->mode), sxsk_attach_name(s->attach),
+	       s->multi_buffer ? ", multi-buffer" : "");
+	return sxsk_monitor_add(p->monitor, link->socket, &link->bursts, link->batch) == 0 ||
+	       wrong("%s", sxsk_last_error());
 }
 
 static bool open_all(struct program *p)
@@ -58,41 +62,55 @@ static bool open_all(struct program *p)
 		.frame_size = p->bufsize,
 		.frame_count = p->bufnum,
 	};
-	bool ok = sxsk_pool_create(&p->pool, &opts) == 0 || wrong(p, "%s", sxsk_last_error());
 
-	for (unsigned i = 0; i < p->link_count && ok; i++)
-		ok = open_link(p, &p->links[i]);
-	return ok;
+	if (sxsk_pool_create(&p->pool, &opts) != 0 ||
+	    sxsk_monitor_create(&p->monitor, p->name, p->pool) != 0)
+		return wrong("%s", sxsk_last_error());
+	for (unsigned i = 0; i < p->link_count; i++)
+		if (!open_link(p, &p->links[i]))
+			return false;
+	return true;
 }
 
 /* Close takes care of everything that the sockets hold: received packets that nobody took go home,
  * and what the kernel still has is quarantined until it is provably done with it. */
 static void close_all(struct program *p)
 {
-	for (unsigned i = 0; i < p->link_count; i++) {
-		if (p->links[i].socket)
-			account_look(&p->links[i]);
-		sxsk_socket_close(p->links[i].socket);
-		p->links[i].socket = NULL;
+	sxsk_monitor_destroy(p->monitor);
+	for (struct link *link = p->links; link < p->links + p->link_count; link++) {
+		sxsk_mem_peer_close(link->peer);
+		if (link->socket)
+			sxsk_socket_stats(link->socket, &link->stats);
+		sxsk_socket_close(link->socket);
 	}
 }
 
 /* ---- threads ------------------------------------------------------------------------------------ */
 
-bool link_fail(struct link *link, int error)
+bool stopping(const struct program *p)
 {
+	return atomic_load_explicit(&p->stop, memory_order_relaxed) ||
+	       atomic_load_explicit(&p->failed, memory_order_relaxed);
+}
+
+void received(struct link *link, struct sxsk_buf first)
+{
+	struct program *p = link->program;
+
+	/* Relaxed: this thread alone writes it, and a table that people read needs no order. */
+	__atomic_store_n(&link->bursts, link->bursts + 1, __ATOMIC_RELAXED);
+	if (p->hold_one && link == p->links && sxsk_buf_is_null(p->held))
+		p->held = sxsk_buf_ref(first);
+}
+
+bool link_fail(struct link *link)
+{
+	/* An interface that is removed goes down first: is it down, or on its way out? */
+	for (int ms = 0; ms < REMOVAL_MS && sxsk_socket_error(link->socket) == -ENETDOWN; ms += 10)
+		(void)usleep(10000);
+	fprintf(stderr, "%s\n", sxsk_last_error());
 	link->failed = true;
 	atomic_store(&link->program->failed, true);
-	/* An interface that is removed goes down first: is it down, or on its way out? */
-	for (int ms = 0; error == -ENETDOWN && ms < REMOVAL_MS; ms += 10) {
-		(void)usleep(10000);
-		if (sxsk_socket_error(link->socket) == -ENXIO)
-			error = -ENXIO;
-	}
-	fprintf(stderr, "%s: %s\n", link->name,
-		error == -ENXIO    ? "interface removed" :
-		error == -ENETDOWN ? "interface is down" :
-				     sxsk_last_error());
 	(void)kill(getpid(), SIGTERM); /* for the main thread, see watch() */
 	return false;
 }
@@ -118,7 +136,19 @@ bool links_sleep(struct link links[], const unsigned events[], unsigned n)
 		return true;
 	for (i = 0; i < n - 1 && waits[i].got >= 0;)
 		i++;
-	return link_fail(&links[i], got);
+	return link_fail(&links[i]);
+}
+
+void link_send(struct link *link, struct sxsk_buf bufs[], unsigned n)
+{
+	const unsigned room = SXSK_WAIT_TX;
+	unsigned sent = 0;
+
+	do
+		sent += sxsk_tx_burst(link->socket, bufs + sent, n - sent);
+	while (sent < n && !stopping(link->program) && links_sleep(link, &room, 1));
+	if (sent < n)
+		link_finish(link, bufs + sent, n - sent);
 }
 
 void link_finish(struct link *link, struct sxsk_buf unsent[], unsigned n)
@@ -134,22 +164,8 @@ void link_finish(struct link *link, struct sxsk_buf unsent[], unsigned n)
 	sxsk_buf_unref_burst(unsent + sent, n - sent);
 	/* Drain works on the halves that this thread used. If it times out, some Buf is still out, here
 	 * or in another thread: the account will tell. What a failed link has to send stays there. */
-	if (!atomic_load(&link->program->failed) &&
-	    sxsk_pool_drain(link->program->pool, FINISH_MS) != 0)
-		return;
-}
-
-void link_send(struct link *link, struct sxsk_buf bufs[], unsigned n)
-{
-	const unsigned room = SXSK_WAIT_TX;
-	unsigned sent = 0;
-
-	do
-		sent += sxsk_tx_burst(link->socket, bufs + sent, n - sent);
-	while (sent < n && !link->failed && !stopping(link->program) &&
-	       links_sleep(link, &room, 1));
-	if (sent < n)
-		link_finish(link, bufs + sent, n - sent);
+	if (!atomic_load(&link->program->failed))
+		(void)!sxsk_pool_drain(link->program->pool, FINISH_MS);
 }
 
 /* A lane makes a thread's unrefs and refills cheap. It is the thread's own: attach it in the thread
@@ -158,9 +174,16 @@ static void *run_link(void *arg)
 {
 	struct link *link = arg;
 	struct program *p = link->program;
+	const unsigned thread = (unsigned)(link - p->links) / p->links_per_thread;
+	cpu_set_t set;
 
+	if (link->cpu || p->cpu_count) {
+		CPU_ZERO(&set);
+		CPU_SET((link->cpu ? link->cpu : p->cpus[thread % p->cpu_count]) - 1, &set);
+		(void)sched_setaffinity(0, sizeof(set), &set); /* it was allowed */
+	}
 	if (sxsk_lane_attach(p->pool) != 0)
-		link_fail(link, -ENOMEM);
+		link_fail(link);
 	else
 		p->work(link);
 	sxsk_lane_detach(p->pool);
@@ -169,33 +192,18 @@ static void *run_link(void *arg)
 	return NULL;
 }
 
-static void pin(pthread_t thread, uint32_t cpu)
-{
-	cpu_set_t set;
-
-	CPU_ZERO(&set);
-	CPU_SET(cpu - 1, &set);
-	(void)pthread_setaffinity_np(thread, sizeof(set), &set); /* it was allowed */
-}
-
 static unsigned start_threads(struct program *p)
 {
-	unsigned i = 0, cpu = 0;
+	unsigned i = 0;
 
 	p->working = p->link_count / p->links_per_thread;
-	for (; i < p->link_count; i += p->links_per_thread) {
-		struct link *link = &p->links[i];
-
-		if (pthread_create(&link->thread, NULL, run_link, link) != 0)
+	for (; i < p->link_count; i += p->links_per_thread)
+		if (pthread_create(&p->links[i].thread, NULL, run_link, &p->links[i]) != 0)
 			break;
-		if (link->cpu || p->cpu_count)
-			pin(link->thread, link->cpu ? link->cpu : p->cpus[cpu++ % p->cpu_count]);
-	}
 	return i;
 }
 
-/* Threads may sleep in sxsk_socket_wait(): a wake ends that at once, and is not lost if they do not
- * sleep yet. */
+/* Threads may sleep in the library: a wake ends that at once, and is not lost if they do not sleep yet. */
 static void stop_threads(struct program *p, unsigned started)
 {
 	atomic_store(&p->stop, true);
@@ -205,43 +213,25 @@ static void stop_threads(struct program *p, unsigned started)
 		pthread_join(p->links[i].thread, NULL);
 }
 
-/* Who sends on mem: links where nobody else is: the main thread, which comes back every millisecond. */
-static struct sxsk_mem_peer *peers[MAX_LINKS]; /* NULL where somebody else is */
-
-static bool open_peers(const struct program *p)
-{
-	bool any = false;
-
-	for (unsigned i = 0; i < p->link_count; i++)
-		any |= strncmp(p->links[i].name, "mem:", 4) == 0 &&
-		       sxsk_mem_peer_open(&peers[i], p->links[i].name, p->links[i].queue,
-					  (uint16_t)i) == 0;
-	return any;
-}
-
-static void run_peers(const struct program *p)
-{
-	for (unsigned i = 0; i < p->link_count; i++)
-		(void)sxsk_mem_peer_run(peers[i],
-					p->socket_flags & SXSK_SOCKET_NO_RX ? 0 : PEER_BURST);
-}
-
-/* Until a signal, a thread's too, or the end of the duration. */
+/* Until a signal, a thread's too, or the end of the duration. Peers are run each millisecond. */
 static void watch(struct program *p, const sigset_t *signals)
 {
-	bool generates = open_peers(p);
-	const struct timespec pause = { .tv_sec = !generates, .tv_nsec = generates ? 1000000 : 0 };
-	const uint64_t second = 1000000000, start = sxsk_stamp_clock(),
-		       end = start + p->duration * second;
+	struct link *const end = p->links + p->link_count;
+	const uint64_t start = sxsk_stamp_clock(), most = (uint64_t)p->duration * SECOND;
+	struct timespec pause = { .tv_sec = 1 };
 	uint64_t shown = start, now = start;
 
-	while ((p->duration == 0 || now < end) && sigtimedwait(signals, NULL, &pause) < 0) {
+	for (struct link *link = p->links; link < end; link++)
+		if (sxsk_mem_peer_open(&link->peer, link->name, link->queue, 0) == 0)
+			pause = (struct timespec){ .tv_nsec = 1000000 };
+	while ((!most || now - start < most) && sigtimedwait(signals, NULL, &pause) < 0) {
 		now = sxsk_stamp_clock();
-		run_peers(p);
-		if (now - shown < second)
+		for (struct link *link = p->links; link < end; link++)
+			(void)sxsk_mem_peer_run(
+				link->peer, p->socket_flags & SXSK_SOCKET_NO_RX ? 0 : PEER_BURST);
+		if (now - shown < SECOND || p->quiet)
 			continue;
-		if (!p->quiet)
-			account_show(p, (double)(now - start) * 1e-9, (double)(now - shown) * 1e-9);
+		sxsk_monitor_show(p->monitor, stdout);
 		shown = now;
 	}
 	p->seconds = (double)(sxsk_stamp_clock() - start) * 1e-9;
@@ -249,31 +239,61 @@ static void watch(struct program *p, const sigset_t *signals)
 
 /* ---- all of it ---------------------------------------------------------------------------------- */
 
-static bool run(struct program *p, const sigset_t *signals)
+static void print_link(const struct program *p, const struct link *link)
 {
-	unsigned started = start_threads(p);
-	bool ok = started >= p->link_count || wrong(p, "cannot start a thread");
+	const struct sxsk_socket_stats *s = &link->stats;
 
-	if (ok)
-		watch(p, signals);
-	stop_threads(p, started);
+	printf("%s queue %u, %s mode, %s: received %" PRIu64 ", sent %" PRIu64 ", unsent %" PRIu64
+	       ", dropped %" PRIu64 "\n",
+	       link->name, link->queue, sxsk_mode_name(s->mode), sxsk_attach_name(s->attach),
+	       s->rx_packets, s->tx_packets, link->unsent, sxsk_socket_drops(s));
+	sxsk_socket_stats_print(s, SXSK_PRINT_TEXT, stdout);
+	if (p->account)
+		p->account(link, false);
+}
+
+static void print_json(const struct program *p, bool all)
+{
+	struct sxsk_pool_stats frames = { .sz = sizeof(frames) };
+
+	printf("{\"program\": \"%s\", \"seconds\": %.3f, \"links\": [", p->name, p->seconds);
+	for (const struct link *link = p->links; link < p->links + p->link_count; link++) {
+		printf(link == p->links ? "{" : ", {");
+		sxsk_socket_stats_print(&link->stats, SXSK_PRINT_JSON, stdout);
+		printf(", \"unsent\": %" PRIu64 ", \"bursts\": %" PRIu64, link->unsent,
+		       link->bursts);
+		if (p->account)
+			p->account(link, true);
+		printf("}");
+	}
+	printf("], \"frames\": {");
+	sxsk_pool_stats(p->pool, &frames);
+	sxsk_pool_stats_print(&frames, SXSK_PRINT_JSON, stdout);
+	printf("}, \"accounted\": %s}\n", all ? "true" : "false");
+}
+
+/* Where every packet and frame went. Returns whether all frames are accounted for. */
+static bool account(const struct program *p)
+{
+	bool all;
+
+	printf("%s: %.3f s\n", p->name, p->seconds);
 	for (unsigned i = 0; i < p->link_count; i++)
-		sxsk_mem_peer_close(peers[i]);
-	close_all(p);
-	return account_close(p) && ok && !atomic_load(&p->failed);
+		print_link(p, &p->links[i]);
+	all = sxsk_pool_settle(p->pool, SETTLE_MS, stdout) == 0;
+	if (p->json)
+		print_json(p, all);
+	return all;
 }
 
 int program_run(struct program *p, const struct option options[], int argc, char **argv)
 {
+	unsigned started;
 	sigset_t signals;
-	bool ok;
+	bool opened, ok;
 
+	(void)argc;
 	setvbuf(stdout, NULL, _IOLBF, 0); /* the live line is live in a pipe too */
-	for (int i = 1; i < argc; i++)
-		if (strcmp(argv[i], "--help") == 0) {
-			options_help(p, options);
-			return 0;
-		}
 	p->bufsize = 2048;
 	p->bufnum = 65536;
 	p->batch_size = 64;
@@ -285,8 +305,17 @@ int program_run(struct program *p, const struct option options[], int argc, char
 	sigaddset(&signals, SIGTERM);
 	(void)pthread_sigmask(SIG_BLOCK, &signals, NULL);
 
-	ok = open_all(p) && run(p, &signals);
+	opened = open_all(p);
+	if (opened) {
+		started = start_threads(p);
+		if (started < p->link_count)
+			p->failed = !wrong("cannot start a thread");
+		else
+			watch(p, &signals);
+		stop_threads(p, started);
+	}
 	close_all(p);
+	ok = opened && account(p) && !p->failed;
 	sxsk_buf_unref(&p->held);
 	sxsk_pool_unref(p->pool);
 	return ok ? 0 : 1;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What the example programs share. How the library is used stands in common.c (pool, sockets, waiting,
- * close, drain) and in each example (bursts).
+ * close, account) and in each example (bursts).
  *
  *   main thread   options -> pool -> sockets -> | a table or a line each second | -> close -> account
  *   each thread                                 | work(link): bursts, waits     |
@@ -9,17 +9,18 @@
 #ifndef SXSK_EXAMPLES_COMMON_H
 #define SXSK_EXAMPLES_COMMON_H
 
+#include <err.h>
 #include <pthread.h>
 #include <safexsk/safexsk.h>
 #include <stdatomic.h>
-#include <time.h>
 
 #define MAX_LINKS 512
 #define LINKS_PER_THREAD 2 /* at most */
 #define MAX_BATCH 1024
 #define IDLE_LOOKS 500 /* in vain, until a thread sleeps: about as long as falling asleep takes */
 
-struct program;
+/* Say what is wrong; false. */
+#define wrong(...) (warnx(__VA_ARGS__), false)
 
 /* One queue of one interface. */
 struct link {
@@ -27,14 +28,14 @@ struct link {
 	uint32_t queue;
 	uint32_t cpu; /* of its thread, counted from 1; 0: what --cpu says */
 	struct sxsk_socket *socket;
+	struct sxsk_mem_peer *peer; /* who sends on a mem: link where nobody else is, or NULL */
 	struct program *program;
-	pthread_t thread;         /* that serves it, and links_per_thread - 1 links behind it */
-	bool failed;              /* its thread ends with an error, which it has printed */
-	unsigned batch;           /* Bufs to receive at a time */
-	uint64_t unsent;          /* packets received, but given back at the end instead of sent */
-	_Atomic(uint64_t) bursts; /* that were not empty */
-	_Alignas(64) uint64_t seen_bursts;
-	struct sxsk_socket_stats stats; /* when the main thread looked last */
+	pthread_t thread; /* that serves it, and links_per_thread - 1 links behind it */
+	bool failed;      /* its thread ends with an error, which it has printed */
+	unsigned batch;   /* Bufs to receive at a time */
+	uint64_t unsent;  /* packets received, but given back at the end instead of sent */
+	uint64_t bursts;  /* that were not empty */
+	_Alignas(64) struct sxsk_socket_stats stats; /* at the open, then at the close */
 };
 
 enum { WAIT_EPOLL, WAIT_POLL, WAIT_BUSY }; /* --wait */
@@ -57,6 +58,7 @@ struct program {
 	uint32_t cpus[MAX_LINKS], cpu_count; /* for the threads in turn, counted from 1 */
 
 	struct sxsk_pool *pool;
+	struct sxsk_monitor *monitor;
 	struct sxsk_buf held;     /* see received() */
 	atomic_bool stop, failed; /* a link has failed */
 	atomic_uint working;      /* threads */
@@ -67,14 +69,16 @@ struct program {
 
 /* What becomes of an option's text; false after an error, which is printed. */
 struct option;
-typedef bool option_fn(struct program *p, const struct option *o, char *text);
-option_fn option_text;    /* value: const char *; min 1: an interface, has to be given */
-option_fn option_number;  /* value: uint32_t, min to max */
-option_fn option_set;     /* no text; value: uint32_t, becomes min; refuses a second opinion */
-option_fn option_choice;  /* value: uint32_t, which of the argument's words, "epoll|poll|busy" */
-option_fn option_cpu;     /* value: uint32_t, a CPU counted from 1; NULL: for one more thread */
-option_fn option_link;    /* one more link, IF[:Q]; one at least */
-option_fn option_pass_to; /* the second link of the only thread; the last one given counts */
+typedef bool option_fn(const struct option *o, char *text);
+option_fn option_text;   /* value: const char *; min 1: an interface, has to be given */
+option_fn option_number; /* value: uint32_t, min to max */
+option_fn option_set;    /* no text; value: uint32_t, becomes min; refuses a second opinion */
+option_fn option_choice; /* value: uint32_t, which of the argument's words, "epoll|poll|busy" */
+option_fn option_cpu;    /* value: uint32_t, a CPU counted from 1 */
+option_fn option_cpus;   /* value: the program; for one more thread */
+/* value: the program; one more link, IF[:Q]; one at least. max 1: the second link of the only thread; the last
+ * one given counts */
+option_fn option_link;
 
 /* One row of a program's option table, which ends with COMMON_OPTIONS. */
 struct option {
@@ -96,16 +100,13 @@ struct option {
 	{ "--attach", "auto|native|skb|dispatcher", "auto, native, skb, or beside others: dispatcher (auto)", \
 	  option_choice, &(p)->attach, 0, 0 }, \
 	{ "--wait", "epoll|poll|busy", "epoll, poll, or busy: never sleep, run the driver (epoll)", option_choice, &(p)->wait, 0, 0 }, \
-	{ "--cpu", "CPU", "of a thread; may be repeated, for the threads in turn (any)", option_cpu, NULL, 0, 0 }, \
+	{ "--cpu", "CPU", "of a thread; may be repeated, for the threads in turn (any)", option_cpus, (p), 0, 0 }, \
 	{ "--hold-one", NULL, "keep one Buf on purpose: the account must find it", option_set, &(p)->hold_one, 1, 0 }, \
 	{ "--json", NULL, "make the last line one JSON object", option_set, &(p)->json, 1, 0 }, \
 	{ NULL, NULL, NULL, option_set, NULL, 0, 0 }
 /* clang-format on */
 
-bool options_parse(struct program *p, const struct option options[], char **argv);
-void options_help(const struct program *p, const struct option options[]);
-/* Say what is wrong; false. */
-bool wrong(const struct program *p, const char *format, ...) __attribute__((format(printf, 2, 3)));
+bool options_parse(const struct program *p, const struct option options[], char **argv);
 
 /* ---- common.c ----------------------------------------------------------------------------------- */
 
@@ -113,54 +114,24 @@ bool wrong(const struct program *p, const char *format, ...) __attribute__((form
  * frame accounted for, 1 = anything else. */
 int program_run(struct program *program, const struct option options[], int argc, char **argv);
 
-static inline uint64_t now_ns(clockid_t clock)
-{
-	struct timespec t;
+/* Has the program been asked to end, or does it because a link has failed? */
+bool stopping(const struct program *program);
 
-	(void)clock_gettime(clock, &t);
-	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
-}
+/* The rest is for a link's thread. It has received a burst: count it. With --hold-one its first Buf is kept, so that
+ * a frame is missing at the end: "every frame accounted for" is earned. */
+void received(struct link *link, struct sxsk_buf first);
 
-/* Has the program been asked to end? */
-static inline bool stopping(const struct program *program)
-{
-	return atomic_load_explicit(&program->stop, memory_order_relaxed);
-}
-
-/* For a link's thread that has nothing to do: as --wait says, sleep until one of its n links has news (of
- * `events`, SXSK_WAIT_*, each), or it is time to look again. False: a link has failed; the program ends. */
+/* It has nothing to do: as --wait says, sleep until one of its n links has news (of `events`, SXSK_WAIT_*, each),
+ * or it is time to look at stopping(). False: a link has failed; the program ends. */
 bool links_sleep(struct link links[], const unsigned events[], unsigned n);
 
-/* For a link's thread: end the program because of -errno `error` on this link. False. */
-bool link_fail(struct link *link, int error);
+/* End the program because of an error on this link, which is in sxsk_last_error(). False. */
+bool link_fail(struct link *link);
 
-/* For a link's thread: send all, and wait for room meanwhile; what cannot be sent any more goes to link_finish(). */
+/* Send all, and wait for room meanwhile; what cannot be sent any more goes to link_finish(). */
 void link_send(struct link *link, struct sxsk_buf bufs[], unsigned n);
 
-/* For a link's thread, at its end: send what is still to be sent, for a moment, give back the
- * rest, let transmissions finish. */
+/* At its end: send what is still to be sent, for a moment, give back the rest, let transmissions finish. */
 void link_finish(struct link *link, struct sxsk_buf unsent[], unsigned n);
-
-/* For a link's thread: a burst has come. It is counted; and with --hold-one its first Buf is kept, so that a
- * frame is missing at the end: "every frame accounted for" is earned. */
-static inline void received(struct link *link, struct sxsk_buf first)
-{
-	/* Relaxed: this thread alone writes it, and a table that people read needs no order. */
-	uint64_t bursts = atomic_load_explicit(&link->bursts, memory_order_relaxed);
-
-	atomic_store_explicit(&link->bursts, bursts + 1, memory_order_relaxed);
-	if (link->program->hold_one && link == link->program->links &&
-	    sxsk_buf_is_null(link->program->held))
-		link->program->held = sxsk_buf_ref(first);
-}
-
-/* ---- account.c: for common.c --------------------------------------------------------------------- */
-
-/* Read the counters of a link's socket. */
-void account_look(struct link *link);
-/* What happened in the last `interval` seconds: on a terminal a table, in place, else one line. */
-void account_show(struct program *program, double seconds, double interval);
-/* After the close: where every packet and frame went. Returns whether all frames are accounted for. */
-bool account_close(struct program *program);
 
 #endif

@@ -35,27 +35,27 @@ static struct {
 } dump;
 
 /* Words are joined, as tcpdump does. */
-static bool option_word(struct program *p, const struct option *o, char *text)
+static bool option_word(const struct option *o, char *text)
 {
 	const size_t n = strlen(dump.expression), room = sizeof(dump.expression) - n;
 
 	return (size_t)snprintf(dump.expression + n, room, n ? " %s" : "%s", text) < room ||
-	       wrong(p, "the %s is longer than %zu bytes", o->name, sizeof(dump.expression));
+	       wrong("the %s is longer than %zu bytes", o->name, sizeof(dump.expression));
 }
 
 /* The expression means what it means to `tcpdump -r`. */
-static bool filter(struct program *p)
+static bool filter(void)
 {
 	pcap_t *ethernet = pcap_open_dead(DLT_EN10MB, 262144);
 	struct bpf_program code = { 0 };
 	bool ok;
 
 	if (!ethernet || pcap_compile(ethernet, &code, dump.expression, 1, 0) != 0)
-		ok = wrong(p, "the filter '%s': %s", dump.expression,
+		ok = wrong("the filter '%s': %s", dump.expression,
 			   ethernet ? pcap_geterr(ethernet) : "no memory");
 	else
 		ok = sxsk_prog_filter(dump.prog, (const void *)code.bf_insns, code.bf_len) == 0 ||
-		     wrong(p, "the filter '%s' cannot be the kernel's: %s", dump.expression,
+		     wrong("the filter '%s' cannot be the kernel's: %s", dump.expression,
 			   sxsk_last_error());
 	pcap_freecode(&code);
 	if (ethernet)
@@ -77,29 +77,33 @@ static bool before_open(struct link *link, struct sxsk_socket_opts *opts)
 	if (dump.file) {
 		dump.capture = fopen(dump.file, "we");
 		if (!dump.capture)
-			return wrong(p, "cannot write %s: %s", dump.file, strerror(errno));
+			return wrong("cannot write %s: %s", dump.file, strerror(errno));
 		sxsk_pcapng_begin(dump.capture);
 		sxsk_pcapng_interface(dump.capture, link->name, "time by the system's clock");
 	}
 	if (strncmp(link->name, "mem:", 4) == 0)
-		return !*dump.expression || wrong(p, "%s has no kernel to filter: leave '%s' out",
+		return !*dump.expression || wrong("%s has no kernel to filter: leave '%s' out",
 						  link->name, dump.expression);
 	if (p->attach == SXSK_ATTACH_AUTO || p->attach == SXSK_ATTACH_NATIVE)
 		opts->metadata = SXSK_METADATA_RX_TIMESTAMP; /* where the driver has it */
 	if (sxsk_prog_create(&dump.prog, NULL) != 0 || sxsk_prog_steer(dump.prog, &all, 1) != 0)
-		return wrong(p, "%s", sxsk_last_error());
+		return wrong("%s", sxsk_last_error());
 	opts->prog = dump.prog;
-	return !*dump.expression || filter(p);
+	return !*dump.expression || filter();
 }
 
 /* When the packet came, nanoseconds since 1970: what the card says, or now. */
 static uint64_t time_of(struct sxsk_buf buf, bool *ret_hardware)
 {
 	struct sxsk_rx_metadata known = { 0 };
+	struct timespec now;
 
 	*ret_hardware = buf.flags & SXSK_BUF_RX_METADATA &&
 			sxsk_buf_rx_metadata(buf, &known) == 0 && known.timestamp != 0;
-	return *ret_hardware ? known.timestamp : now_ns(CLOCK_REALTIME);
+	if (*ret_hardware)
+		return known.timestamp;
+	(void)clock_gettime(CLOCK_REALTIME, &now);
+	return (uint64_t)now.tv_sec * SECOND + (uint64_t)now.tv_nsec;
 }
 
 static void show(const struct link *link, const struct sxsk_buf bufs[], unsigned n)
@@ -211,7 +215,8 @@ int main(int argc, char **argv)
 		{ "--write", "FILE", "write a capture (pcapng)", option_text, &dump.file, 0, 0 },
 		{ "--count", "N", "end after N packets", option_number, &dump.count, 1,
 		  UINT32_MAX },
-		{ "--pass-to", "IF[:Q]", "send what came on to there", option_pass_to, NULL, 0, 0 },
+		{ "--pass-to", "IF[:Q]", "send what came on to there", option_link, &program, 0,
+		  1 },
 		{ "EXPRESSION", "...", "what comes, as for tcpdump (all)", option_word, NULL, 0,
 		  0 },
 		COMMON_OPTIONS(&program),
@@ -220,6 +225,6 @@ int main(int argc, char **argv)
 
 	sxsk_prog_unref(dump.prog);
 	if (dump.capture && (ferror(dump.capture) | fclose(dump.capture)) != 0)
-		return !wrong(&program, "cannot write all to %s: is there room?", dump.file);
+		return !wrong("cannot write all to %s: is there room?", dump.file);
 	return status;
 }

@@ -18,21 +18,18 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <safexsk/handover.h>
-#include <search.h>
 #include <semaphore.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #define QUEUE 4096 /* Bufs that wait for a worker, at most */
 #define FLOWS 4096
-#define SHOWN 5 /* flows, at the end */
+#define SHOWN 5 /* of them, at the end */
 
 struct worker {
 	const char *role;
 	/* At a packet of n Bufs; NULL: bursts are sent */
 	void (*look)(const struct sxsk_buf bufs[], unsigned n);
-	struct program *program;
 	struct sxsk_handover in;
 	struct sxsk_buf room[QUEUE];
 	pthread_t thread;
@@ -40,83 +37,37 @@ struct worker {
 	uint64_t packets, missed; /* missed: the receiver's */
 };
 
+static struct program program;
 static struct worker workers[3];
 static uint32_t worker_count, hold_ms;
 static atomic_bool ended; /* nothing will be pushed any more */
 static const char *file;
 static FILE *capture;
+static struct sxsk_flow_table *flows;
 static struct link *pass_to;
-
-/* ---- what the workers do --------------------------------------------------------------------------- */
 
 static void write_one(const struct sxsk_buf bufs[], unsigned n)
 {
-	sxsk_pcapng_packet(capture, 0, now_ns(CLOCK_REALTIME), bufs, n);
-}
-
-/* In the tree they are by `key`; one more is room for the next. */
-static struct flow {
-	struct sxsk_flow key;
-	uint64_t packets, bytes;
-} flows[FLOWS + 1];
-static unsigned known;
-static uint64_t others; /* packets of flows that there was no room for */
-static void *tree;
-
-static int by_key(const void *a, const void *b)
-{
-	return memcmp(a, b, sizeof(struct sxsk_flow));
-}
-
-static int most_first(const void *a, const void *b)
-{
-	const struct flow *one = a, *two = b;
-
-	return (one->packets < two->packets) - (one->packets > two->packets);
+	sxsk_pcapng_packet(capture, 0, 0, bufs, n);
 }
 
 static void count_flow(const struct sxsk_buf bufs[], unsigned n)
 {
-	struct flow *flow = &flows[known], **found;
-
-	sxsk_flow_of(sxsk_buf_data(bufs[0]), sxsk_buf_len(bufs[0]), &flow->key);
-	found = known < FLOWS ? tsearch(flow, &tree, by_key) : tfind(flow, &tree, by_key);
-	others += !found;
-	if (!found)
-		return;
-	known += *found == flow;
-	(*found)->packets++;
-	for (unsigned i = 0; i < n; i++)
-		(*found)->bytes += sxsk_buf_len(bufs[i]);
+	sxsk_flow_table_count(flows, bufs, n);
 }
-
-/* The biggest ones; the tree is of no use afterwards. */
-static void print_flows(void)
-{
-	qsort(flows, known, sizeof(flows[0]), most_first);
-	for (const struct flow *f = flows; f < flows + known && f < flows + SHOWN; f++) {
-		printf("  flow ");
-		sxsk_flow_print(&f->key, stdout);
-		printf(": %" PRIu64 " packets, %" PRIu64 " bytes\n", f->packets, f->bytes);
-	}
-	printf("  %u flows, and %" PRIu64 " packets of others\n", known, others);
-}
-
-/* ---- workers --------------------------------------------------------------------------------------- */
 
 /* Until there is news. What was sent is seen to in the library's wait. */
 static void sleep_a_while(struct worker *w)
 {
 	const unsigned news = SXSK_WAIT_WAKE;
 
-	if (!w->look && !pass_to->failed) {
-		(void)links_sleep(pass_to, &news, 1);
-		return;
-	}
 	if (w->look == write_one)
 		(void)fflush(capture);
-	sxsk_lane_flush(w->program->pool); /* others may need the free frames in there */
-	(void)sem_wait(&w->news);
+	sxsk_lane_flush(program.pool); /* others may need the free frames in there */
+	if (w->look || pass_to->failed)
+		(void)sem_wait(&w->news);
+	else
+		(void)links_sleep(pass_to, &news, 1);
 }
 
 static void tell(struct worker *w)
@@ -150,7 +101,7 @@ static void *work(void *arg)
 {
 	struct sxsk_buf bufs[MAX_BATCH];
 	struct worker *w = arg;
-	bool last = sxsk_lane_attach(w->program->pool) != 0;
+	bool last = sxsk_lane_attach(program.pool) != 0;
 	unsigned n;
 
 	do {
@@ -162,45 +113,37 @@ static void *work(void *arg)
 	} while (!last);
 	if (!w->look)
 		link_finish(pass_to, NULL, 0);
-	sxsk_lane_detach(w->program->pool);
+	sxsk_lane_detach(program.pool);
 	return NULL;
 }
 
 /* A reference to each Buf for the worker; whole packets are missed where its queue is full. */
 static void give(struct worker *w, const struct sxsk_buf bufs[], unsigned n)
 {
-	struct sxsk_buf theirs[MAX_BATCH];
-	unsigned given;
+	unsigned given = sxsk_handover_share(&w->in, bufs, n);
 
-	for (unsigned i = 0; i < n; i++)
-		theirs[i] = sxsk_buf_ref(bufs[i]);
-	given = sxsk_handover_push(&w->in, theirs, n);
 	if (given > 0)
 		tell(w);
-	for (unsigned i = given; i < n; i++)
-		w->missed += sxsk_buf_is_last(theirs[i]);
-	sxsk_buf_unref_burst(theirs + given, n - given);
+	for (; given < n; given++)
+		w->missed += sxsk_buf_is_last(bufs[given]);
 }
 
-static bool start(struct worker *w, struct program *p)
+static bool start(struct worker *w)
 {
-	w->program = p;
 	return sxsk_handover_init(&w->in, w->room, QUEUE) == 0 && sem_init(&w->news, 0, 0) == 0 &&
 	       pthread_create(&w->thread, NULL, work, w) == 0;
 }
 
 static void receive(struct link *link)
 {
-	struct program *p = link->program;
 	const unsigned packets = SXSK_WAIT_RX;
 	struct sxsk_buf bufs[MAX_BATCH];
 	unsigned n, idle = 0, started = 0;
 
-	while (started < worker_count && start(&workers[started], p))
+	while (started < worker_count && start(&workers[started]))
 		started++;
-	if (started < worker_count)
-		atomic_store(&p->failed, !wrong(p, "cannot start a thread"));
-	while (!stopping(p) && !atomic_load(&p->failed) && !(capture && ferror(capture))) {
+	program.failed = started < worker_count && !wrong("cannot start a thread");
+	while (!stopping(&program) && !(capture && ferror(capture))) {
 		n = sxsk_rx_burst(link->socket, bufs, link->batch);
 		if (n > 0)
 			received(link, bufs[0]);
@@ -224,7 +167,7 @@ static bool prepare(struct program *p)
 	if (file) {
 		capture = fopen(file, "we");
 		if (!capture)
-			return wrong(p, "cannot write %s: %s", file, strerror(errno));
+			return wrong("cannot write %s: %s", file, strerror(errno));
 		sxsk_pcapng_begin(capture);
 		sxsk_pcapng_interface(capture, p->links[0].name, "time by the system's clock");
 		workers[worker_count++] = (struct worker){ .role = "write", .look = write_one };
@@ -234,7 +177,7 @@ static bool prepare(struct program *p)
 		workers[worker_count++] = (struct worker){ .role = "forward" };
 	}
 	workers[worker_count++] = (struct worker){ .role = "count", .look = count_flow };
-	return true;
+	return sxsk_flow_table_create(&flows, FLOWS) == 0 || wrong("%s", sxsk_last_error());
 }
 
 static bool before_open(struct link *link, struct sxsk_socket_opts *opts)
@@ -251,34 +194,39 @@ static void account(const struct link *link, bool json)
 		printf(json ? ", \"%s\": %" PRIu64 ", \"missed_by_%s\": %" PRIu64 :
 			      "  %s: %" PRIu64 " packets, missed by %s: %" PRIu64 "\n",
 		       w->role, w->packets, w->role, w->missed);
-	json ? (void)printf(", \"flows\": %u", known) : print_flows();
+	if (json)
+		printf(", \"flows\": %u", sxsk_flow_table_flows(flows));
+	else
+		sxsk_flow_table_print(flows, SHOWN, stdout);
 }
+
+static struct program program = {
+	.name = "fanout",
+	.example = "--link-name veth0 --pass-to veth1",
+	.prepare = prepare,
+	.before_open = before_open,
+	.work = receive,
+	.account = account,
+	.links_per_thread = 1,
+	.link_count = 1,
+};
 
 int main(int argc, char **argv)
 {
-	static struct program program = {
-		.name = "fanout",
-		.example = "--link-name veth0 --pass-to veth1",
-		.prepare = prepare,
-		.before_open = before_open,
-		.work = receive,
-		.account = account,
-		.links_per_thread = 1,
-		.link_count = 1,
-	};
 	struct link *link = program.links;
 	const struct option options[] = {
 		{ "--link-name", "IF", "interface, or mem:NAME", option_text, &link->name, 1, 0 },
 		{ "--link-channel", "Q", "its queue (0)", option_number, &link->queue, 0, 65535 },
 		{ "--write", "FILE", "a worker writes a capture", option_text, &file, 0, 0 },
-		{ "--pass-to", "IF[:Q]", "a worker sends them there", option_pass_to, NULL, 0, 0 },
+		{ "--pass-to", "IF[:Q]", "a worker sends them there", option_link, &program, 0, 1 },
 		{ "--hold", "MS", "the one that counts takes so long per burst (0)", option_number,
 		  &hold_ms, 0, 1000 },
 		COMMON_OPTIONS(&program),
 	};
 	int status = program_run(&program, options, argc, argv);
 
+	sxsk_flow_table_destroy(flows);
 	if (capture && (ferror(capture) | fclose(capture)) != 0)
-		return !wrong(&program, "cannot write all to %s: is there room?", file);
+		return !wrong("cannot write all to %s: is there room?", file);
 	return status;
 }

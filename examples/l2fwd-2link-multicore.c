@@ -83,20 +83,20 @@ static void forward(struct link *links)
 /* ---- options ------------------------------------------------------------------------------------ */
 
 /* A[:Q]=B[:Q][@CPU] */
-static bool option_pair(struct program *p, const struct option *o, char *text)
+static bool option_pair(const struct option *o, char *text)
 {
+	struct program *p = o->value;
 	const struct option at = { .name = o->name, .value = &p->links[p->link_count].cpu };
 	char *second = strchr(text, '='), *cpu = strrchr(text, '@');
 
 	if (!second)
-		return wrong(p, "%s is '%s': give A:Q=B:Q@CPU", o->name, text);
+		return wrong("%s is '%s': give A:Q=B:Q@CPU", o->name, text);
 	if (p->link_count + 2 > MAX_LINKS)
-		return wrong(p, "%s: at most %d pairs", o->name, MAX_LINKS / 2);
+		return wrong("%s: at most %d pairs", o->name, MAX_LINKS / 2);
 	*second++ = '\0';
 	if (cpu)
 		*cpu++ = '\0';
-	return (!cpu || option_cpu(p, &at, cpu)) && option_link(p, o, text) &&
-	       option_link(p, o, second);
+	return (!cpu || option_cpu(&at, cpu)) && option_link(o, text) && option_link(o, second);
 }
 
 int main(int argc, char **argv)
@@ -110,7 +110,7 @@ int main(int argc, char **argv)
 	const struct option options[] = {
 		{ "--pair", "A:Q=B:Q@CPU",
 		  "two interfaces or mem:NAMEs, queues (0), and a CPU (any); may be repeated",
-		  option_pair, NULL, 0, 0 },
+		  option_pair, &program, 0, 0 },
 		COMMON_OPTIONS(&program),
 	};
 

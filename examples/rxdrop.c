@@ -148,7 +148,7 @@ static bool prepare(struct program *p)
 	for (unsigned i = 0; i < p->link_count && verify; i++) {
 		verifies[i] = calloc(1, sizeof(*verifies[i]));
 		if (!verifies[i])
-			return wrong(p, "--verify: no memory for so many links");
+			return wrong("--verify: no memory for so many links");
 	}
 	return true;
 }
@@ -198,7 +198,7 @@ int main(int argc, char **argv)
 	};
 	const struct option options[] = {
 		{ "--link", "IF[:Q]", "interface, or mem:NAME, and its queue (0); may be repeated",
-		  option_link, NULL, 0, 0 },
+		  option_link, &program, 0, 0 },
 		{ "--verify", NULL, "say what became of txgen's packets", option_set, &verify, 1,
 		  0 },
 		COMMON_OPTIONS(&program),

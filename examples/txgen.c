@@ -69,7 +69,7 @@ static bool pause_until(struct link *link, uint64_t when)
 	if (ns > 1000000)
 		error = sxsk_socket_error(link->socket);
 	if (error != 0)
-		return link_fail(link, error);
+		return link_fail(link);
 	if (ns < SPIN_NS || link->program->wait == WAIT_BUSY)
 		return true;
 	ns = ns < SLEEP_NS ? ns - SPIN_NS / 2 : SLEEP_NS;
@@ -138,9 +138,9 @@ static bool add_shape(const struct program *p, const unsigned char *data, uint32
 	if (more)
 		shapes = more;
 	if (!more || !copy)
-		return wrong(p, "there is no memory for so many packets");
+		return wrong("there is no memory for so many packets");
 	if (len < 14 || len > most)
-		return wrong(p, "packet %u has %u bytes: 14 to %u can be sent (see --bufsize)",
+		return wrong("packet %u has %u bytes: 14 to %u can be sent (see --bufsize)",
 			     shape_count + 1, len, most);
 	memcpy(copy, data, len);
 	shapes[shape_count++] = (struct shape){ padded, copy };
@@ -157,8 +157,7 @@ static bool add_size(const struct program *p, uint32_t len)
 	for (const char *hex = headers; hex && *hex; hex += 2, n++)
 		if (n == len || !isxdigit(hex[0]) || !isxdigit(hex[1]) ||
 		    sscanf(hex, "%2hhx", &data[n]) != 1)
-			return wrong(p,
-				     "--headers is '%s': give two hexadecimal digits for each "
+			return wrong("--headers is '%s': give two hexadecimal digits for each "
 				     "byte, at most %u",
 				     headers, len);
 	return add_shape(p, data, len);
@@ -174,20 +173,18 @@ static bool add_capture(const struct program *p, const char *path)
 	bool ok = true;
 
 	if (!capture)
-		return wrong(p, "--pcap: %s", error);
+		return wrong("--pcap: %s", error);
 	if (pcap_datalink(capture) != DLT_EN10MB)
-		ok = wrong(p, "--pcap: %s is not of an Ethernet: capture on another interface",
-			   path);
+		ok = wrong("--pcap: %s is not of an Ethernet: capture on another interface", path);
 	while (ok && pcap_next_ex(capture, &header, &data) == 1)
 		ok = add_shape(p, data, header->caplen);
 	pcap_close(capture);
-	return ok && (shape_count > 0 || wrong(p, "--pcap: there is no packet in %s", path));
+	return ok && (shape_count > 0 || wrong("--pcap: there is no packet in %s", path));
 }
 #else
 static bool add_capture(const struct program *p, const char *path)
 {
 	return wrong(
-		p,
 		"--pcap %s: built without libpcap; install libpcap-dev, and configure and build "
 		"again",
 		path);
@@ -208,7 +205,7 @@ static bool add_imix(const struct program *p)
 static bool prepare(struct program *p)
 {
 	if ((size != 0) + imix + (pcap != NULL) > 1)
-		return wrong(p, "--size, --imix and --pcap: give one of them");
+		return wrong("--size, --imix and --pcap: give one of them");
 	(void)getrandom(&first_stream, sizeof(first_stream), 0);
 	return pcap ? add_capture(p, pcap) : imix ? add_imix(p) : add_size(p, size ? size : 60);
 }
@@ -225,7 +222,7 @@ int main(int argc, char **argv)
 	};
 	const struct option options[] = {
 		{ "--link", "IF[:Q]", "interface, or mem:NAME, and its queue (0); may be repeated",
-		  option_link, NULL, 0, 0 },
+		  option_link, &program, 0, 0 },
 		{ "--rate", "PPS", "packets a second on each link (0: as many as it takes)",
 		  option_number, &rate, 0, 200000000 },
 		{ "--count", "N", "end after so many on each link (0: do not)", option_number,

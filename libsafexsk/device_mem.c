@@ -405,9 +405,10 @@ static int mem_error(struct sxsk_priv_socket *s)
 	if (!e)
 		return 0;
 	if (load_relaxed(&e->cable->removed))
-		return sxsk_priv_fail(ENXIO, "%s was removed; close the socket", s->q->device.name);
+		return sxsk_priv_fail(ENXIO, "%s: interface removed", s->q->device.name);
 	if (load_relaxed(&e->cable->down))
-		return sxsk_priv_fail(ENETDOWN, "%s is down; set its link up", s->q->device.name);
+		return sxsk_priv_fail(ENETDOWN, "%s: interface is down; set its link up",
+				      s->q->device.name);
 	return 0;
 }
 

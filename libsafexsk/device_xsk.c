@@ -711,9 +711,10 @@ static int xsk_error(struct sxsk_priv_socket *s)
 	const int err = xsk_kick_rx(s);
 
 	if (err == -ENXIO)
-		return sxsk_priv_fail(ENXIO, "%s was removed; close the socket", s->q->device.name);
+		return sxsk_priv_fail(ENXIO, "%s: interface removed", s->q->device.name);
 	if (err == -ENETDOWN)
-		return sxsk_priv_fail(ENETDOWN, "%s is down; set its link up", s->q->device.name);
+		return sxsk_priv_fail(ENETDOWN, "%s: interface is down; set its link up",
+				      s->q->device.name);
 	return 0;
 }
 

@@ -65,7 +65,7 @@ refused 'zero-copy' "$one" --link-name mem:x --zero-copy
 refused 'mem:' "$one" --link-name mem:
 refused 'epoll, poll, or busy' "$one" --link-name f1 --wait idle
 refused 'epoll, poll, or busy' "$one" --link-name f1 --wait ''
-refused "'x' is no CPU" "$one" --link-name f1 --cpu x
+refused 'no CPU x' "$one" --link-name f1 --cpu x
 refused 'CPU 99999' "$one" --link-name f1 --cpu 99999
 refused 'link1-name' "$two"
 refused 'link2-name' "$two" --link1-name f1
@@ -89,7 +89,7 @@ refused 'pair' "$many"
 refused 'A:Q=B:Q@CPU' "$many" --pair f1:0
 refused 'no interface nope' "$many" --pair f1:0=nope:0@0
 refused 'no queue 9' "$many" --pair f1:0=f2:9@0
-refused "'x' is no CPU" "$many" --pair f1:0=f2:0@x
+refused 'no CPU x' "$many" --pair f1:0=f2:0@x
 refused 'CPU 99999' "$many" --pair f1:0=f2:0@99999
 refused 'f1 queue 0' "$many" --pair f1:0=f2:0 --pair f1=mem:x
 refused 'which interface' "$dump" udp

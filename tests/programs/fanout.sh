@@ -47,7 +47,7 @@ goes_down()
 	await_program 20
 	ip -n "$forwarder" link set f2 up
 	cat "$program_log"
-	[ "$ended" = 1 ] && grep -q '^f2: interface is down$' "$program_log" &&
+	[ "$ended" = 1 ] && grep -q '^f2: interface is down; set its link up$' "$program_log" &&
 		grep -q '^every frame accounted for$' "$program_log"
 }
 

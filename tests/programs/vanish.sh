@@ -21,7 +21,7 @@ hit()
 		;;
 	down)
 		ip -n "$forwarder" link set "$interface" down
-		sentence="$interface: interface is down"
+		sentence="$interface: interface is down; set its link up"
 		;;
 	esac
 	took=$(date +%s%N)
