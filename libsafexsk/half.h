@@ -24,6 +24,9 @@
  * looks at `owner`; who takes over writes `owner`, then a full fence, then looks at `direct`. Either the
  * one sees the other's `direct` and waits, or the other sees that it was replaced.
  *
+ * A thread that waits for several sockets is, in turn, inside the halves that it waits in, but for close it is in
+ * all of them from the beginning to the end: it notes them as `waits`, by the same argument (wait.c).
+ *
  * And any thread may look at a socket, at its counters say, while others are in its halves: it notes the
  * socket as `visiting`, for close alone.
  */

@@ -153,6 +153,15 @@ static bool wait_after_close(struct stage *st)
 	return sxsk_socket_wait(closed(st), SXSK_WAIT_RX, 0) < 0;
 }
 
+static bool wait_for_several_after_close(struct stage *st)
+{
+	struct sxsk_wait waits[2] = { { NULL, SXSK_WAIT_RX, 0 }, { NULL, SXSK_WAIT_RX, 0 } };
+
+	MUST(sxsk_socket_open(&waits[0].socket, st->pool, "mem:another", 0, NULL) == 0);
+	waits[1].socket = closed(st);
+	return sxsk_sockets_wait(waits, 2, 0) < 0 && waits[0].got == 0 && waits[1].got < 0;
+}
+
 static bool wake_after_close(struct stage *st)
 {
 	sxsk_socket_wake(closed(st));
@@ -425,6 +434,8 @@ const struct row object_rows[] = {
 	{ "close twice", ALWAYS, NULL, KIND(CLOSED), close_twice },
 	{ "stats after close", ALWAYS, NULL, KIND(CLOSED), stats_after_close },
 	{ "wait after close", ALWAYS, NULL, KIND(CLOSED), wait_after_close },
+	{ "wait for several sockets after the close of one", ALWAYS, NULL, KIND(CLOSED),
+	  wait_for_several_after_close },
 	{ "wake after close", ALWAYS, NULL, KIND(CLOSED), wake_after_close },
 	{ "fd after close", ALWAYS, NULL, KIND(CLOSED), fd_after_close },
 	{ "error after close", ALWAYS, NULL, KIND(CLOSED), error_after_close },

@@ -225,8 +225,10 @@ static void receive(struct worker *w, struct own *own)
 	(void)pthread_mutex_lock(&e->rx);
 	n = sxsk_rx_burst(atomic_load(&e->socket), bufs, 16);
 	if (n == 0 && dice(&w->dice, 16) == 0) {
-		int err = sxsk_socket_wait(atomic_load(&e->socket), SXSK_WAIT_RX,
-					   dice(&w->dice, 32) == 0);
+		struct sxsk_wait wait = { atomic_load(&e->socket), SXSK_WAIT_RX, 0 };
+		int ms = dice(&w->dice, 32) == 0;
+		int err = dice(&w->dice, 2) ? sxsk_socket_wait(wait.socket, wait.events, ms) :
+					      sxsk_sockets_wait(&wait, 1, ms);
 
 		check(err >= 0 || err == -ESHUTDOWN || err == -EINVAL);
 	}
