@@ -203,7 +203,7 @@ static unsigned start_threads(struct program *p)
 	return i;
 }
 
-/* Threads may sleep in the library: a wake ends that at once, and is not lost if they do not sleep yet. */
+/* Threads may sleep: a wake ends that at once, and is not lost if they do not sleep yet. */
 static void stop_threads(struct program *p, unsigned started)
 {
 	atomic_store(&p->stop, true);

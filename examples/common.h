@@ -76,8 +76,8 @@ option_fn option_set;    /* no text; value: uint32_t, becomes min; refuses a sec
 option_fn option_choice; /* value: uint32_t, which of the argument's words, "epoll|poll|busy" */
 option_fn option_cpu;    /* value: uint32_t, a CPU counted from 1 */
 option_fn option_cpus;   /* value: the program; for one more thread */
-/* value: the program; one more link, IF[:Q]; one at least. max 1: the second link of the only thread; the last
- * one given counts */
+/* value: the program; one more link, IF[:Q]; one at least. max 1: the only thread's second link, of which
+ * the last one given counts */
 option_fn option_link;
 
 /* One row of a program's option table, which ends with COMMON_OPTIONS. */
@@ -117,11 +117,11 @@ int program_run(struct program *program, const struct option options[], int argc
 /* Has the program been asked to end, or does it because a link has failed? */
 bool stopping(const struct program *program);
 
-/* The rest is for a link's thread. It has received a burst: count it. With --hold-one its first Buf is kept, so that
- * a frame is missing at the end: "every frame accounted for" is earned. */
+/* The rest is for a link's thread. It has received a burst: count it. With --hold-one its first Buf is
+ * kept, so that a frame is missing at the end: "every frame accounted for" is earned. */
 void received(struct link *link, struct sxsk_buf first);
 
-/* It has nothing to do: as --wait says, sleep until one of its n links has news (of `events`, SXSK_WAIT_*, each),
+/* It has nothing to do: as --wait says, sleep until one of its n links has news (events[]: SXSK_WAIT_*),
  * or it is time to look at stopping(). False: a link has failed; the program ends. */
 bool links_sleep(struct link links[], const unsigned events[], unsigned n);
 
@@ -131,7 +131,7 @@ bool link_fail(struct link *link);
 /* Send all, and wait for room meanwhile; what cannot be sent any more goes to link_finish(). */
 void link_send(struct link *link, struct sxsk_buf bufs[], unsigned n);
 
-/* At its end: send what is still to be sent, for a moment, give back the rest, let transmissions finish. */
+/* At its end: for a moment, send what is still to be sent; give back the rest; let the kernel finish. */
 void link_finish(struct link *link, struct sxsk_buf unsent[], unsigned n);
 
 #endif

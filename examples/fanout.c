@@ -77,8 +77,8 @@ static void tell(struct worker *w)
 		sxsk_socket_wake(pass_to->socket);
 }
 
-/* A burst, which is the worker's. Where it is sent, the reference goes with the packet: it is given back when that
- * was sent. */
+/* A burst, which is the worker's. Where it is sent, the reference goes with the packet: it is given back when
+ * that was sent. */
 static void use(struct worker *w, struct sxsk_buf bufs[], unsigned n)
 {
 	for (unsigned i = 0, first = 0; i < n; i++) {

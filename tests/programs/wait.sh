@@ -45,6 +45,27 @@ sleepers()
 	return $status
 }
 
+# As by Ctrl-Z and fg: that interrupts a sleep, and nothing else.
+stop_and_go_on()
+{
+	local i status=0
+
+	for i in "${!programs[@]}"; do
+		kill -STOP "${programs[i]%%:*}"
+	done
+	sleep 0.2
+	for i in "${!programs[@]}"; do
+		kill -CONT "${programs[i]%%:*}"
+	done
+	sleep 1
+	for i in "${!programs[@]}"; do
+		kill -0 "${programs[i]%%:*}" && continue
+		cat "$lib_tmp/idle-$i"
+		status=1
+	done
+	return $status
+}
+
 all_end_well()
 {
 	local i status=0
@@ -108,6 +129,7 @@ for how in epoll poll; do
 	check "l2fwd-2link-multicore, $how" idle l2fwd-2link-multicore --pair "$5=$6" --wait $how --bufnum 8192
 done
 check "none of them uses 1 % of a processor" sleepers
+check "stopped, and continued, they go on" stop_and_go_on
 check "they end well" all_end_well
 check "a busy one does" never_sleeps
 check "it ends well" all_end_well
