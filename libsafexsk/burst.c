@@ -520,10 +520,14 @@ uint32_t sxsk_priv_tend(struct sxsk_priv_socket *s, struct sxsk_priv_stock *stoc
 uint32_t sxsk_priv_tend_own(struct sxsk_priv_socket *s, uint64_t cookie, struct sxsk_priv_thread *t,
 			    struct sxsk_priv_stock *stock, bool spill)
 {
+	const bool idle = load_relaxed(&t->inside) == 0;
 	uint32_t out = 0;
 
-	if (load_relaxed(&s->tx.owner) != load_relaxed(&t->tid) || load_relaxed(&s->tx.busy))
+	if (load_relaxed(&s->tx.owner) != load_relaxed(&t->tid) || load_relaxed(&s->tx.busy) ||
+	    load_relaxed(&t->tending)) /* a signal handler's drain during ours, or during a send */
 		return 0;
+	if (idle) /* in a drain: a handler's bursts are refused, as in any call. Release: as below */
+		store_release(&t->inside, (uint64_t)(uintptr_t)&s->tx);
 	store_relaxed(&s->tx.direct, 1);
 	store_release(&t->tending, (uint64_t)(uintptr_t)&s->tx); /* release: as in half_enter */
 	fence_seq_cst(); /* pairs with sxsk_priv_half_take_over(), and with close as in half_enter() */
@@ -533,6 +537,8 @@ uint32_t sxsk_priv_tend_own(struct sxsk_priv_socket *s, uint64_t cookie, struct 
 		out = sxsk_priv_tend(s, stock, spill);
 	/* Release: pairs with the acquire of a take-over or close. */
 	store_release(&t->tending, 0);
+	if (idle)
+		store_release(&t->inside, 0);
 	return out;
 }
 

@@ -205,7 +205,7 @@ int sxsk_priv_options(void *to, size_t size, const void *from, const char *what)
 	if (!from)
 		return 0;
 	memcpy(&sz, from, sizeof(sz)); /* sz is the first field of every option struct */
-	if (sz < sizeof(sz) || sz > 4096)
+	if (sz < sizeof(sz) || sz > STRUCT_MOST)
 		return sxsk_priv_fail(EINVAL, "%s.sz is %zu: set it to sizeof(struct %s)", what, sz,
 				      what);
 	for (size_t i = size; i < sz; i++)

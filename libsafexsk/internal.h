@@ -28,6 +28,7 @@
 #define CACHE_LINE 64
 #define NIL 0xffffffu /* no frame: 24-bit index in links and the depot's head */
 #define MAGAZINE_MAX 64u
+#define STRUCT_MOST 4096u /* bytes: an sz beyond that was not set */
 #define LANE_MAX 512u
 #define BURST_CHUNK 64u
 #define LANE_DETACHED 1ull /* no pool's cookie: those have a slot and an incarnation */

@@ -56,18 +56,24 @@ static uint64_t accounted(const struct sxsk_pool_stats *st)
 	return st->user + st->lanes + st->depot + st->fill + st->tx + st->quarantined + st->retired;
 }
 
+/* The caller's struct, of which so many bytes are written. */
+static bool sound_size(size_t sz, const char *function)
+{
+	if (sz >= sizeof(sz) && sz <= STRUCT_MOST)
+		return true;
+	sxsk_priv_misuse(SXSK_MISUSE_ARGUMENT, function, NULL, UINT32_MAX,
+			 "ret_stats->sz is %zu: set it to sizeof(struct %s)", sz, function);
+	return false;
+}
+
 void sxsk_pool_stats(struct sxsk_pool *cookie, struct sxsk_pool_stats *ret_stats)
 {
 	struct sxsk_priv_pool *pool = sxsk_priv_pool_of(cookie, "sxsk_pool_stats");
 	struct sxsk_pool_stats st = { 0 };
 	size_t sz = ret_stats->sz;
 
-	if (sz < sizeof(sz)) {
-		sxsk_priv_misuse(SXSK_MISUSE_ARGUMENT, "sxsk_pool_stats", pool, UINT32_MAX,
-				 "ret_stats->sz is %zu: set it to sizeof(struct sxsk_pool_stats)",
-				 sz);
+	if (!sound_size(sz, "sxsk_pool_stats"))
 		return;
-	}
 	if (pool)
 		count(pool, &st);
 	st.sz = sz;
@@ -201,12 +207,8 @@ void sxsk_socket_stats(struct sxsk_socket *socket, struct sxsk_socket_stats *ret
 	struct sxsk_socket_stats st = { 0 };
 	size_t sz = ret_stats->sz;
 
-	if (sz < sizeof(sz)) {
-		sxsk_priv_misuse(SXSK_MISUSE_ARGUMENT, "sxsk_socket_stats", NULL, UINT32_MAX,
-				 "ret_stats->sz is %zu: set it to sizeof(struct sxsk_socket_stats)",
-				 sz);
+	if (!sound_size(sz, "sxsk_socket_stats"))
 		return;
-	}
 	if (s && t)
 		look_at_socket(s, (uint64_t)(uintptr_t)socket, t, &st);
 	st.sz = sz;

@@ -448,12 +448,15 @@ static int open_on(struct sxsk_priv_socket **ret_s, struct sxsk_priv_pool *pool,
 
 	if (err)
 		return err;
+	pthread_mutex_lock(&pool->lock);
 	pthread_mutex_lock(&sxsk_priv_registry.lock);
 	end_quarantine_of(NULL);
 	err = take_slot(&s, pool, pool_cookie, o, &id, device);
 	pthread_mutex_unlock(&sxsk_priv_registry.lock);
-	if (err)
+	if (err) {
+		pthread_mutex_unlock(&pool->lock);
 		return err;
+	}
 	s->mtu = mtu;
 	if (o->flags & SXSK_SOCKET_MULTI_BUFFER_AUTO && !fits_frame(pool, mtu))
 		s->flags |= SXSK_SOCKET_MULTI_BUFFER;
@@ -467,7 +470,6 @@ static int open_on(struct sxsk_priv_socket **ret_s, struct sxsk_priv_pool *pool,
 	s->ring_size[1] = o->tx_size;
 	s->ring_size[2] = o->fill_size;
 	s->ring_size[3] = o->comp_size;
-	pthread_mutex_lock(&pool->lock);
 	err = set_up(s);
 	pthread_mutex_unlock(&pool->lock);
 	bound = !err;

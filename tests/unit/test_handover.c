@@ -158,3 +158,21 @@ Test(handover, packet_that_can_have_no_more_references_is_not_shared)
 	expect_all_home(pool);
 	sxsk_pool_unref(pool);
 }
+
+/* Pushed Buf by Buf, and looked for in between. */
+Test(handover, packet_whose_end_comes_late_is_popped_whole)
+{
+	struct sxsk_pool *pool = new_pool(64);
+	struct sxsk_buf entries[8], part[2] = { packet(pool, 60, 1), packet(pool, 60, 2) }, out[8];
+	struct sxsk_handover q;
+
+	part[0].flags = SXSK_BUF_MORE;
+	cr_assert_eq(sxsk_handover_init(&q, entries, 8), 0);
+	cr_assert_eq(sxsk_handover_push(&q, &part[0], 1), 1);
+	cr_assert_eq(sxsk_handover_pop(&q, out, 8), 0);
+	cr_assert_eq(sxsk_handover_push(&q, &part[1], 1), 1);
+	cr_assert_eq(sxsk_handover_pop(&q, out, 8), 2);
+	sxsk_buf_unref_burst(out, 2);
+	expect_all_home(pool);
+	sxsk_pool_unref(pool);
+}

@@ -646,6 +646,8 @@ Test(pool, stats_write_as_much_as_the_caller_has)
 	count_misuse();
 	st.sz = 0;
 	expect_misuse(SXSK_MISUSE_ARGUMENT, "sxsk_pool_stats", sxsk_pool_stats(pool, &st));
+	st.sz = 0xeeeeeeeeeeeeeeee; /* never set */
+	expect_misuse(SXSK_MISUSE_ARGUMENT, "sxsk_pool_stats", sxsk_pool_stats(pool, &st));
 	cr_assert_eq(st.total, 64, "left alone");
 	sxsk_pool_unref(pool);
 }

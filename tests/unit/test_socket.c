@@ -747,6 +747,8 @@ Test(socket, stats_write_as_much_as_the_caller_has)
 	count_misuse();
 	st.sz = 0;
 	expect_misuse(SXSK_MISUSE_ARGUMENT, "sxsk_socket_stats", sxsk_socket_stats(socket, &st));
+	st.sz = 0xeeeeeeeeeeeeeeee; /* never set */
+	expect_misuse(SXSK_MISUSE_ARGUMENT, "sxsk_socket_stats", sxsk_socket_stats(socket, &st));
 	cr_assert_str_eq(st.ifname, "mem:sz", "left alone");
 	close_and_unref(socket, pool);
 }

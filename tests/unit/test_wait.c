@@ -570,3 +570,45 @@ Test(wait, time_out_is_never_short)
 	cr_assert_eq(kernel_complete_all(&k), 1);
 	cut(&c);
 }
+
+/* ---- a drain that is interrupted ------------------------------------------------------------------------ */
+
+static struct sxsk_socket *handlers;
+static unsigned corrupt, refused;
+
+static void use_in_handler(const struct sxsk_misuse *m, void *arg)
+{
+	struct sxsk_priv_thread *t = sxsk_priv_thread_self;
+	struct sxsk_pool *pool = arg;
+
+	refused += m->kind == SXSK_MISUSE_THREADS;
+	if (m->kind != SXSK_MISUSE_CORRUPT || corrupt++)
+		return;
+	cr_assert_eq(sxsk_tx_burst(handlers, NULL, 0), 0);
+	cr_assert_eq(sxsk_rx_burst(handlers, NULL, 0), 0);
+	cr_assert_eq(sxsk_pool_drain(pool, 0), -ETIMEDOUT);
+	cr_assert_neq(load_relaxed(&t->inside), 0, "still in the drain");
+	cr_assert_neq(load_relaxed(&t->tending), 0, "still in the drain");
+}
+
+/* As a signal handler may come in the midst of it: here that of a misuse does, since the half's stock has a
+ * number of a frame that is elsewhere. */
+Test(wait, handler_in_a_drain_may_not_be_in_the_half)
+{
+	struct cable c = cable("mem:w30");
+	struct sxsk_priv_stock *stock = &inner_socket(c.socket)->tx.stock;
+	struct sxsk_buf held = packet(c.pool, 60, 1);
+
+	send_one(c.socket, packet(c.pool, 60, 1));
+	reap(c.socket);
+	handlers = c.socket;
+	sxsk_set_misuse_handler(use_in_handler, c.pool);
+	stock->index[stock->n++] = sxsk_buf_index(held);
+	cr_assert_eq(sxsk_pool_drain(c.pool, 0), -ETIMEDOUT, "one is held");
+	cr_assert_eq(corrupt, 1);
+	cr_assert_eq(refused, 2);
+	cr_assert_eq(load_relaxed(&sxsk_priv_thread_self->inside), 0);
+	sxsk_set_misuse_handler(NULL, NULL);
+	sxsk_buf_unref(&held);
+	cut(&c);
+}

@@ -241,3 +241,68 @@ Test(xsk_queue, receiver_outlives_the_socket_that_opened_the_queue)
 		sxsk_pool_unref(far);
 	}
 }
+
+/* ---- several threads open and close ------------------------------------------------------------------ */
+
+struct opener {
+	struct sxsk_pool *pool;
+	pthread_barrier_t *together;
+	int err;
+	char sentence[256];
+};
+
+static void *open_and_close(void *arg)
+{
+	struct opener *o = arg;
+	struct sxsk_socket_opts opts = defaults();
+	struct sxsk_socket *socket;
+
+	opts.flags |= SXSK_SOCKET_SHARE_QUEUE;
+	for (unsigned i = 0; i < 25; i++) {
+		(void)pthread_barrier_wait(o->together);
+		do /* -EBUSY says: try again */
+			o->err = sxsk_socket_open(&socket, o->pool, "v0", 0, &opts);
+		while (o->err == -EBUSY);
+		if (!o->err)
+			sxsk_socket_close(socket);
+		else if (!o->sentence[0]) /* not an assertion: the others would wait at the barrier */
+			(void)snprintf(o->sentence, sizeof(o->sentence), "%s", sxsk_last_error());
+	}
+	return NULL;
+}
+
+static unsigned ring_mappings(void)
+{
+	FILE *f = fopen("/proc/self/maps", "re");
+	char line[512];
+	unsigned n = 0;
+
+	cr_assert_not_null(f);
+	while (fgets(line, sizeof(line), f))
+		n += strstr(line, "socket:[") != NULL;
+	(void)fclose(f);
+	return n;
+}
+
+/* The first to come makes the rings, the last to go takes them down, whoever that is. */
+Test(xsk_queue, threads_that_open_and_close_at_the_same_time_leave_nothing)
+{
+	struct opener openers[3];
+	struct sxsk_pool *pool = new_pool(1024);
+	pthread_barrier_t together;
+	pthread_t thread[3];
+
+	cr_assert_eq(pthread_barrier_init(&together, NULL, 3), 0);
+	for (unsigned i = 0; i < 3; i++) {
+		openers[i] = (struct opener){ .pool = pool, .together = &together };
+		cr_assert_eq(pthread_create(&thread[i], NULL, open_and_close, &openers[i]), 0);
+	}
+	for (unsigned i = 0; i < 3; i++)
+		cr_assert_eq(pthread_join(thread[i], NULL), 0);
+	for (unsigned i = 0; i < 3; i++)
+		cr_assert_eq(openers[i].sentence[0], '\0', "%s", openers[i].sentence);
+	cr_assert_eq(ring_mappings(), 0);
+	sxsk_socket_close(open_socket(pool, "v0", 0, defaults())); /* the queue is free */
+	expect_accounted(pool);
+	sxsk_pool_unref(pool);
+}

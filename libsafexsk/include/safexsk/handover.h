@@ -173,6 +173,9 @@ static inline SXSK_MUST_CHECK unsigned sxsk_handover_pop(struct sxsk_handover *q
 		n = q->seen_tail - head;
 	while (n > 0 && q->bufs[(head + n - 1) & (q->size - 1)].flags & SXSK_BUF_MORE)
 		n--;
+	if (n == 0)
+		q->seen_tail =
+			head; /* what was seen is a packet without its end: look again next time */
 	for (uint32_t i = 0; i < n; i++)
 		bufs[i] = q->bufs[(head + i) & (q->size - 1)];
 	__atomic_store_n(&q->head, head + n, __ATOMIC_RELEASE); /* acquire in room */
