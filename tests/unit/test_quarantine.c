@@ -234,6 +234,23 @@ Test(quarantine, suspect_is_cleared_by_the_reopen)
 	cut(&c);
 }
 
+/* Only the queue that may still read the frame can say that it is done. */
+Test(quarantine, suspect_is_not_cleared_by_another_queues_reopen)
+{
+	struct cable c = cable("mem:q15", SXSK_SOCKET_NO_RX);
+	struct sxsk_socket *other = new_socket(c.pool, "mem:q15b", SXSK_SOCKET_NO_RX);
+	struct sxsk_socket *peer = new_socket(c.far, "mem:q15b", 0);
+	struct sxsk_buf b = held_in_flight(&c);
+
+	sxsk_socket_close(other);
+	other = new_socket(c.pool, "mem:q15b", SXSK_SOCKET_NO_RX);
+	sxsk_buf_unref(&b);
+	cr_assert_eq(quarantined(&c), 1, "the first one is not open again");
+	sxsk_socket_close(other);
+	sxsk_socket_close(peer);
+	cut(&c);
+}
+
 Test(quarantine, frame_in_flight_on_two_queues_waits_for_ever)
 {
 	struct cable c = cable("mem:q12", SXSK_SOCKET_NO_RX);
