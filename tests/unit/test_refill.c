@@ -272,6 +272,31 @@ Test(refill, hungry_pool_gets_its_frames_in_the_depot)
 	done(&r);
 }
 
+/* ---- handlers ------------------------------------------------------------------------------------------- */
+
+static void give_back(const struct sxsk_misuse *misuse, void *buf)
+{
+	(void)misuse;
+	sxsk_buf_unref(buf);
+}
+
+/* It runs while its thread writes to the ring. */
+Test(refill, unref_in_a_handler_inside_the_half_leaves_the_ring_alone)
+{
+	struct rx r = rx_of(256, "mem:r27");
+	struct sxsk_buf bufs[3], held;
+
+	receive_many(&r, bufs, 3);
+	held = bufs[2];
+	bufs[2] = bufs[0];
+	sxsk_set_misuse_handler(give_back, &held);
+	sxsk_buf_unref_burst(bufs, 3);
+	cr_assert_eq(sxsk_misuse_count(), 1);
+	cr_assert(sxsk_buf_is_null(held));
+	cr_assert_eq(fill_level(&r.k), 63, "that of the handler is elsewhere");
+	done(&r);
+}
+
 /* ---- other threads -------------------------------------------------------------------------------------- */
 
 struct given {
