@@ -70,6 +70,21 @@ Test(harden, guarded_frame_that_was_given_back_is_nobodys)
 	sxsk_pool_unref(pool);
 }
 
+/* Its thread would put it straight into FILL, were it not for the guard. */
+Test(harden, guarded_frame_that_was_received_and_given_back_is_nobodys)
+{
+	struct sxsk_pool *pool = hardened_pool("guard");
+	struct sxsk_socket *socket = new_socket(pool, "mem:guard", 0);
+	struct sxsk_mem_rings k = take_rings(socket);
+	struct sxsk_buf b = receive_one(socket, &k, 60);
+	const unsigned char *raw = sxsk_buf_data(b);
+
+	cr_assert(is_readable(raw));
+	sxsk_buf_unref(&b);
+	cr_assert_not(is_readable(raw));
+	close_and_unref(socket, pool);
+}
+
 Test(harden, guard_is_for_as_many_frames_as_there_may_be_mappings)
 {
 	const struct sxsk_pool_opts opts = {
