@@ -3,7 +3,7 @@
  * What is type-stable: slots of pools, sockets and queues, and the records of threads. Their memory is
  * never given back, so that a stale cookie can be looked at and found stale.
  *
- * After fork() the kernel hands the child a wiped registry. Which slots the parent used is noted
+ * After fork() the kernel hands the child a wiped registry, but for the table of empty slots. Which slots the parent used is noted
  * outside of it: the child never uses those, so that no handle of the parent can match there.
  */
 #include "clock.h"
@@ -18,8 +18,6 @@
 #include <unistd.h>
 
 struct sxsk_priv_registry sxsk_priv_registry;
-_Static_assert(sizeof(struct sxsk_priv_registry) > (1u << 20) * sizeof(uint64_t),
-	       "the table of an empty view must be readable, see buf.h");
 struct sxsk_priv_views *const sxsk_priv_views = &sxsk_priv_registry.view;
 __thread struct sxsk_priv_thread *sxsk_priv_thread_self;
 
@@ -35,6 +33,12 @@ static struct {
 
 static _Atomic(struct sxsk_priv_thread *) threads;
 static _Atomic(int) socket_fd[SXSK_MAX_SOCKETS + 1]; /* fd + 1, for close in a forked child */
+
+/* Before anything is made, too: a handle may be forged at any time. */
+__attribute__((constructor)) static void empty_slots_lead_nowhere(void)
+{
+	sxsk_priv_registry.view.nowhere[0] = SXSK_PRIV_NOWHERE;
+}
 
 bool sxsk_priv_forked(void)
 {
@@ -66,9 +70,12 @@ static void thread_exits(void *arg)
 /* Under the lock. */
 static int init_locked(void)
 {
+	const size_t kept = sizeof(sxsk_priv_registry.view.nowhere);
+
 	if (load_relaxed(&sxsk_priv_registry.alive))
 		return 0;
-	if (madvise(&sxsk_priv_registry, sizeof(sxsk_priv_registry), MADV_WIPEONFORK) != 0)
+	if (madvise((char *)&sxsk_priv_registry + kept, sizeof(sxsk_priv_registry) - kept,
+		    MADV_WIPEONFORK) != 0)
 		return sxsk_priv_fail(errno, "madvise(MADV_WIPEONFORK): %s; it needs Linux 4.14",
 				      strerror(errno));
 	if (!notes.have_exit_key) {
@@ -85,7 +92,6 @@ static int init_locked(void)
 		notes.queue_floor = notes.queue;
 	}
 	store_relaxed(&notes.used, 1);
-	sxsk_priv_registry.view.nowhere = SXSK_PRIV_NOWHERE;
 	store_release(&sxsk_priv_registry.alive, 1);
 	return 0;
 }

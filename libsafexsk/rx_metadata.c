@@ -50,8 +50,7 @@ int sxsk_buf_rx_metadata(struct sxsk_buf b, struct sxsk_rx_metadata *ret_metadat
 	if (!(b.flags & SXSK_BUF_RX_METADATA))
 		return sxsk_priv_fail(ENODATA,
 				      "sxsk_buf_rx_metadata: nothing came with the packet");
-	memcpy(ret_metadata, metadata_of(&sxsk_priv_registry.pool[b.pool], b),
-	       sizeof(*ret_metadata));
+	memcpy(ret_metadata, metadata_of(pool_of_buf(b), b), sizeof(*ret_metadata));
 	ret_metadata->vlan_proto = ntohs(ret_metadata->vlan_proto);
 	return 0;
 }

@@ -86,16 +86,21 @@ Test(buf, fresh_buf_is_empty_behind_its_headroom)
 static void expect_refused(struct sxsk_buf b, enum sxsk_misuse_kind kind, struct sxsk_pool *to)
 {
 	struct sxsk_buf v = b, copy;
+	struct sxsk_rx_metadata m;
+	uint64_t ns;
 
 	count_misuse();
 	expect_misuse(kind, "sxsk_buf_data", cr_assert_null(sxsk_buf_data(b)));
 	expect_misuse(kind, "sxsk_buf_data_mut", cr_assert_null(sxsk_buf_data_mut(b)));
 	expect_misuse(kind, "sxsk_buf_user", cr_assert_null(sxsk_buf_user(b)));
 	expect_misuse(kind, "sxsk_buf_user_mut", cr_assert_null(sxsk_buf_user_mut(b)));
-	expect_misuse(kind, "sxsk_buf_push", cr_assert_eq(sxsk_buf_push(&v, 1), -EINVAL));
-	expect_misuse(kind, "sxsk_buf_pull", cr_assert_eq(sxsk_buf_pull(&v, 1), -EINVAL));
-	expect_misuse(kind, "sxsk_buf_put", cr_assert_eq(sxsk_buf_put(&v, 1), -EINVAL));
-	expect_misuse(kind, "sxsk_buf_trim", cr_assert_eq(sxsk_buf_trim(&v, 1), -EINVAL));
+	expect_misuse(kind, "sxsk_buf_push", cr_assert_eq(sxsk_buf_push(&v, 0), -EINVAL));
+	expect_misuse(kind, "sxsk_buf_pull", cr_assert_eq(sxsk_buf_pull(&v, 0), -EINVAL));
+	expect_misuse(kind, "sxsk_buf_put", cr_assert_eq(sxsk_buf_put(&v, 0), -EINVAL));
+	expect_misuse(kind, "sxsk_buf_trim", cr_assert_eq(sxsk_buf_trim(&v, 0), -EINVAL));
+	expect_misuse(kind, "sxsk_buf_rx_metadata",
+		      cr_assert_eq(sxsk_buf_rx_metadata(b, &m), -EINVAL));
+	expect_misuse(kind, "sxsk_buf_tx_time", cr_assert_eq(sxsk_buf_tx_time(b, &ns), -EINVAL));
 	expect_misuse(kind, "sxsk_buf_ref", cr_assert(sxsk_buf_is_null(sxsk_buf_ref(b))));
 	expect_misuse(kind, "sxsk_buf_data", cr_assert_eq(sxsk_buf_copy(to, b, &copy), -EINVAL));
 	cr_assert(sxsk_buf_is_null(copy));
@@ -412,6 +417,36 @@ Test(buf, forged_slot_is_refused)
 	sxsk_buf_unref(&b);
 	expect_all_home(pool);
 	sxsk_pool_unref(pool);
+}
+
+/* Of the ids with each index, those that what is found there could be taken for. */
+Test(buf, slot_without_a_pool_matches_no_id)
+{
+	struct sxsk_pool *pool =
+		new_pool_with((struct sxsk_pool_opts){ .frame_count = 64, .name = "eth0" });
+	static const uint16_t slot[] = { SXSK_MAX_POOLS, SXSK_MAX_POOLS + 1, UINT16_MAX };
+	unsigned matches = 0;
+
+	for (unsigned i = 0; i < sizeof(slot) / sizeof(slot[0]); i++)
+		for (uint64_t index = 0; index < 1u << 20; index++) {
+			struct sxsk_buf b = { .id = index, .pool = slot[i] };
+
+			b.id |= sxsk_priv_stored(b) & ~0xfffffull;
+			matches += sxsk_priv_live(b);
+			b.id -= 1ull << 20;
+			matches += sxsk_priv_live(b);
+		}
+	cr_assert_eq(matches, 0);
+	sxsk_pool_unref(pool);
+}
+
+Test(buf, forged_handle_before_the_first_pool_is_refused)
+{
+	struct sxsk_buf forged = { .pool = 7, .flags = SXSK_BUF_RX_METADATA };
+
+	expect_refused(forged, SXSK_MISUSE_FORGED, NULL);
+	forged.id = ~0ull;
+	expect_refused(forged, SXSK_MISUSE_FORGED, NULL);
 }
 
 /* Ids that what is stored for no frame, a zero or its opposite, could be taken for. */

@@ -177,7 +177,8 @@ Test(fork, close_in_the_child_closes_its_descriptor)
 
 static void use_bufs(struct parents *p)
 {
-	struct sxsk_buf b = p->b, copy;
+	struct sxsk_buf b = p->b, forged = { .pool = 7, .flags = SXSK_BUF_RX_METADATA }, copy;
+	struct sxsk_rx_metadata m;
 
 	count_misuse();
 	check_forked("sxsk_buf_data", sxsk_buf_data(b) == NULL);
@@ -187,6 +188,9 @@ static void use_bufs(struct parents *p)
 	check_forked("sxsk_buf_user", sxsk_buf_user(b) == NULL);
 	check_forked("sxsk_buf_data", sxsk_buf_copy(p->pool, b, &copy) == -EINVAL);
 	check_forked("sxsk_buf_data", sxsk_buf_unshare(&b) == -EINVAL);
+	/* Of a slot that was never used: all zero but for that, as what a child finds is. */
+	check_forked("sxsk_buf_trim", sxsk_buf_trim(&forged, 0) == -EINVAL);
+	check_forked("sxsk_buf_rx_metadata", sxsk_buf_rx_metadata(forged, &m) == -EINVAL);
 	check(!sxsk_buf_is_shared(b));
 	check(sxsk_buf_pool(b) == NULL);
 	check(sxsk_buf_tailroom(b) == 0);

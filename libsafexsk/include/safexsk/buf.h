@@ -42,11 +42,10 @@ struct sxsk_buf {
 
 /* The exported view of the pools, by slot: an array for each thing, so that a 16-bit slot is all it
  * takes to address an entry. An empty slot, and all of them in a forked child, is zero: its table is
- * then whatever lies behind the views, 8 MiB of which is the library's own memory, readable, and no
- * word there passes together with a chunk of 0. So a handle with any bits at all can be looked up
- * without another test. */
+ * then the one that no handle matches, with its every index. So a handle with any bits at all can be
+ * looked up without another test. */
 struct sxsk_priv_views {
-	uint64_t nowhere;           /* SXSK_PRIV_NOWHERE */
+	uint64_t nowhere[SXSK_PRIV_LOW + 1]; /* SXSK_PRIV_NOWHERE and zeros, always */
 	uint64_t table[65536];      /* the frames' state words: where, in words from here */
 	unsigned char *base[65536]; /* packet memory */
 	uint32_t chunk[65536]; /* bytes per frame; 0 = no pool in this slot, or a forked child */
