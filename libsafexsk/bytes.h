@@ -5,6 +5,9 @@
 
 #include <stdint.h>
 
+/* No packet has more bytes, and programs that read captures take no longer one. */
+#define PACKET_MAX 262144u
+
 static inline uint16_t be16(const unsigned char *p)
 {
 	return (uint16_t)(p[0] << 8 | p[1]);

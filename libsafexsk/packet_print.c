@@ -298,15 +298,19 @@ static void print_hex(FILE *out, const unsigned char *frame, uint32_t n)
 }
 
 /* The bytes of a packet of several Bufs, one after the other; *ret_n: how many. NULL: a handle is not live,
- * or there is no memory. */
+ * they are too many, or there is no memory. */
 static unsigned char *joined(const struct sxsk_buf bufs[], unsigned n, uint32_t *ret_n)
 {
 	unsigned char *all;
 	uint32_t at = 0;
 
 	*ret_n = 0;
-	for (unsigned i = 0; i < n; i++)
+	for (unsigned i = 0; i < n; i++) {
 		*ret_n += sxsk_buf_len(bufs[i]);
+		/* A forged length is misuse in the first place. */
+		if (!sxsk_buf_data(bufs[i]) || *ret_n > PACKET_MAX)
+			return NULL;
+	}
 	all = malloc(*ret_n + 1);
 	for (unsigned i = 0; all && i < n; i++) {
 		const void *data = sxsk_buf_data(bufs[i]);

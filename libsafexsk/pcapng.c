@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+#include "bytes.h"
 #include "internal.h"
 
 #include <safexsk/pcapng.h>
@@ -36,8 +37,7 @@ void sxsk_pcapng_begin(FILE *f)
 void sxsk_pcapng_interface(FILE *f, const char *name, const char *description)
 {
 	const uint32_t length = 40 + padded(strlen(name)) + padded(strlen(description));
-	/* Ethernet, no limit on a packet's bytes that anything would exceed. */
-	const uint32_t head[] = { 1, length, 1, 262144 };
+	const uint32_t head[] = { 1, length, 1, PACKET_MAX }; /* Ethernet */
 
 	put(f, head, sizeof(head));
 	put_option(f, 2, name, strlen(name));
@@ -61,6 +61,8 @@ void sxsk_pcapng_packet(FILE *f, uint32_t interface, uint64_t ns, const struct s
 		if (!sxsk_buf_data(bufs[i]))
 			return;
 		bytes += sxsk_buf_len(bufs[i]);
+		if (bytes > PACKET_MAX)
+			return;
 	}
 	head[1] = 32 + padded(bytes);
 	head[5] = head[6] = bytes; /* all of them are here */

@@ -269,6 +269,46 @@ Test(print, packet_that_is_gone_is_misuse_and_no_packet)
 	sxsk_pool_unref(pool);
 }
 
+/* 64 Bufs of 4096 bytes are the most; the lengths of so many that their sum does not fit are none of a packet. */
+Test(print, packet_that_is_too_long_is_no_packet)
+{
+	struct sxsk_pool *pool =
+		new_pool_with((struct sxsk_pool_opts){ .frame_count = 64, .frame_size = 4096 });
+	const unsigned many = 1u << 20;
+	struct sxsk_buf b = packet(pool, 1, 0), *all = malloc(many * sizeof(*all));
+	uint32_t head[2];
+	size_t len;
+	char *bytes;
+	FILE *capture = open_memstream(&bytes, &len);
+
+	cr_assert_not_null(all);
+	cr_assert_eq(sxsk_buf_push(&b, sxsk_buf_headroom(b)), 0);
+	cr_assert_eq(sxsk_buf_trim(&b, 4096), 0);
+	memset(sxsk_buf_data_mut(b), 0, 4096);
+	for (unsigned i = 0; i < many; i++)
+		all[i] = b;
+	sxsk_pcapng_packet(capture, 0, 1, all, 64);
+	sxsk_pcapng_packet(capture, 0, 1, all, 65);
+	(void)fclose(capture);
+	memcpy(head, bytes, sizeof(head));
+	cr_assert_eq(len, 32 + 64 * 4096);
+	cr_assert_eq(head[1], len);
+	free(bytes);
+	expect_printed(
+		"00:00:00:00:00:00 > 00:00:00:00:00:00, 802.3, length 262144: 262130 bytes\n",
+		sxsk_packet_print(all, 64, false, out));
+	expect_printed("no packet\n", sxsk_packet_print(all, 65, false, out));
+	expect_printed("no packet\n", sxsk_packet_print(all, many, false, out));
+	for (unsigned i = 0; i < 5; i++)
+		all[i].length = UINT16_MAX;
+	count_misuse();
+	expect_misuse(SXSK_MISUSE_FORGED, "sxsk_buf_data",
+		      expect_printed("no packet\n", sxsk_packet_print(all, 5, false, out)));
+	free(all);
+	sxsk_buf_unref(&b);
+	sxsk_pool_unref(pool);
+}
+
 Test(print, capture_of_what_came_just_now)
 {
 	struct sxsk_pool *pool = new_pool(64);

@@ -44,7 +44,7 @@ SXSK_API void sxsk_pcapng_begin(FILE *out);
 SXSK_API void sxsk_pcapng_interface(FILE *out, const char *name, const char *description);
 
 /** Add a packet of n Bufs, which came at `ns` nanoseconds since 1970; 0: now. One of which a handle is not live is left
- * out.
+ * out, and one of more than 262144 bytes.
  *
  * Returns:   nothing
  * Errors:    none; those of the stream are the caller's to see (ferror); misuse: as sxsk_buf_data()

@@ -63,7 +63,7 @@ SXSK_API uint64_t sxsk_socket_drops(const struct sxsk_socket_stats *stats);
 
 /** Print a packet: a line as of `tcpdump -e -n -S`, in brief (Ethernet, VLAN, ARP, IPv4, IPv6, TCP, UDP, ICMP),
  * of headers that may be cut short or wrong; with `hex`, its bytes, too, sixteen in a line. n Bufs are one
- * packet. A handle that is not live, or memory that is short, makes it "no packet".
+ * packet. A handle that is not live, more than 262144 bytes, or memory that is short, makes it "no packet".
  *
  * Returns:   nothing
  * Errors:    none; those of the stream are the caller's to see (ferror); misuse: as sxsk_buf_data()
