@@ -469,7 +469,7 @@ MUTATIONS = [
      "if (++half->takeovers > TAKEOVERS_MAX)", "if (++half->takeovers == 0)",
      "refill half_that_changes_hands_often_is_refilled_by_its_bursts_only"),
     ("a receiver tends another thread's TX half", "burst.c",
-     "if (load_relaxed(&s->tx.owner) != load_relaxed(&t->tid) || load_relaxed(&s->tx.busy)) return 0;", "",
+     "if (load_relaxed(&s->tx.owner) != load_relaxed(&t->tid) || load_relaxed(&s->tx.busy) || load_relaxed(&t->tending))", "if (0)",
      "wait receiver_does_not_reap_a_tx_half_that_it_handed_over",
      ("load_relaxed(&s->cookie) == cookie && load_relaxed(&s->tx.owner) == load_relaxed(&t->tid) &&",
       "load_relaxed(&s->cookie) == cookie &&")),
