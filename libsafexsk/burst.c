@@ -14,8 +14,8 @@
 #include <string.h>
 
 #define REFILL_BATCH 64u
-#define REAP_BATCH                                                                                 \
-	16u /* fewer completions are better off in a stock until they are a REFILL_BATCH */
+/* Fewer completions are better off in a stock until they are a REFILL_BATCH. */
+#define REAP_BATCH 16u
 #define DEPOT_BATCH 256u /* what comes from another thread comes in fewer, larger parts */
 #define TAKEOVERS_MAX 16u
 

@@ -96,7 +96,7 @@ ALWAYS_INLINE bool receive_ordinary(const struct sxsk_priv_rx_run *c,
  * Nanoseconds above raw-list at bursts of 32, 64 and 256, on a quiet core and on one whose other hyperthread
  * seems to be busy (Emerald Rapids, gcc, medians of dozens of runs in turns):
  *    all   1.0, 1.6, 2.5   1.2, 1.6, 2.8
- *    most  1.2, 1.4, 2.5   2.2, 1.7, 3.0
+ *    most  1.2, 1.4, -     2.2, 1.7, -
  *    half  1.3, 1.2, 1.4   3.0, 2.7, 2.7
  *    none  2.2, 1.9, 1.7   4.5, 4.0, 3.7 */
 enum prefetch { PREFETCH_NONE, PREFETCH_ALL, PREFETCH_MOST, PREFETCH_HALF };
