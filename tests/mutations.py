@@ -370,7 +370,7 @@ MUTATIONS = [
      "const size_t kept = sizeof(sxsk_priv_registry.view.nowhere);", "const size_t kept = 0;",
      "fork parents_bufs_are_stale"),
     ("empty slots lead somewhere", "registry.c",
-     "sxsk_priv_registry.view.nowhere[0] = SXSK_PRIV_NOWHERE;", "",
+     "*(volatile uint64_t *)&sxsk_priv_registry.view.nowhere[0] = SXSK_PRIV_NOWHERE;", "",
      "buf forged_handle_before_the_first_pool_is_refused"),
     ("forked children use the parent's slots", "registry.c",
      "notes.pool_floor = notes.pool; notes.socket_floor = notes.socket;", "notes.socket_floor = notes.socket;",
