@@ -38,6 +38,7 @@ static const struct variant receive_free[] = {
 	{ "raw", bench_raw_open, bench_raw_run, bench_raw_close, NULL },
 	{ "raw-list", bench_raw_open, bench_raw_list_run, bench_raw_close, NULL },
 	{ "raw-list-again", bench_raw_open, bench_raw_list_run, bench_raw_close, NULL },
+	{ "raw-list-ahead", bench_raw_open, bench_raw_list_ahead_run, bench_raw_close, NULL },
 	{ "arc", bench_raw_open, bench_arc_run, bench_raw_close, NULL },
 	{ "sxsk", bench_sxsk_open_lane, bench_sxsk_run, bench_sxsk_close, NULL },
 	{ "sxsk-nolane", bench_sxsk_open, bench_sxsk_run, bench_sxsk_close, NULL },

@@ -71,8 +71,10 @@ void bench_handover_sxsk_serve(struct world *w)
 			link_relax();
 			continue;
 		}
-		for (uint32_t i = 0; i < n; i++)
+		for (uint32_t i = 0; i < n; i++) {
+			prefetch_handed(bufs, i, n);
 			bench_swap_macs(sxsk_buf_data_mut(bufs[i]));
+		}
 		sxsk_buf_unref_burst(bufs, n);
 		spsc_release(&l->to, n);
 		link_done(l, n);

@@ -98,8 +98,7 @@ void bench_mbuf_run(struct world *w, unsigned burst, uint64_t packets)
 	for (uint64_t done = 0; done < packets;) {
 		uint32_t n = mbuf_receive(m, burst, bufs);
 
-		for (uint32_t i = 0; i < n; i++)
-			bench_swap_macs(rte_pktmbuf_mtod(bufs[i], void *));
+		mbuf_swap_all(bufs, n);
 		rte_pktmbuf_free_bulk(bufs, n);
 		done += n;
 	}
@@ -113,8 +112,7 @@ void bench_send_mbuf_run(struct world *w, unsigned burst, uint64_t packets)
 	for (uint64_t done = 0; done < packets;) {
 		uint32_t n = mbuf_receive(m, burst, bufs);
 
-		for (uint32_t i = 0; i < n; i++)
-			bench_swap_macs(rte_pktmbuf_mtod(bufs[i], void *));
+		mbuf_swap_all(bufs, n);
 		mbuf_send(m, &m->raw.port[0], bufs, n);
 		pump_transmit(&w->pump, n);
 		mbuf_reap(m, &m->raw.port[0]);

@@ -10,6 +10,7 @@
 #include <rte_mempool.h>
 
 #define ADDRESS_MASK ((1ull << PUMP_OFFSET_SHIFT) - 1)
+#define MBUF_AHEAD 3
 #define DATA_OFFSET (sizeof(struct rte_mbuf) + RTE_PKTMBUF_HEADROOM) /* no private area */
 
 struct mbufs {
@@ -64,6 +65,16 @@ static inline uint32_t mbuf_take(struct mbufs *m, unsigned burst, struct rte_mbu
 	xsk_ring_cons__release(&m->raw.rx, n);
 	m->raw.missing += n;
 	return n;
+}
+
+/* Those to come are asked for as DPDK's l3fwd does. */
+static inline void mbuf_swap_all(struct rte_mbuf *bufs[], uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		if (i + MBUF_AHEAD < n)
+			rte_prefetch0(rte_pktmbuf_mtod(bufs[i + MBUF_AHEAD], void *));
+		bench_swap_macs(rte_pktmbuf_mtod(bufs[i], void *));
+	}
 }
 
 static inline uint32_t mbuf_receive(struct mbufs *m, unsigned burst, struct rte_mbuf *bufs[])

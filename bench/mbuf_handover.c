@@ -64,10 +64,9 @@ void bench_handover_mbuf_serve(struct world *w)
 			link_relax();
 			continue;
 		}
-		for (uint32_t i = 0; i < n; i++) {
+		for (uint32_t i = 0; i < n; i++)
 			bufs[i] = l->object[(head + i) % LINK_SIZE];
-			bench_swap_macs(rte_pktmbuf_mtod(bufs[i], void *));
-		}
+		mbuf_swap_all(bufs, n);
 		spsc_release(&l->to, n);
 		rte_pktmbuf_free_bulk(bufs, n);
 		link_done(l, n);

@@ -138,6 +138,9 @@ void bench_pipeline_sxsk_serve(struct world *w)
 		for (uint32_t i = 0; i < n; i++) {
 			struct sxsk_buf b = l->buf[(head + i) % LINK_SIZE];
 
+			if (i + SXSK_PREFETCH_AHEAD < n)
+				sxsk_buf_prefetch_handed(
+					l->buf[(head + i + SXSK_PREFETCH_AHEAD) % LINK_SIZE]);
 			bench_swap_macs(sxsk_buf_data_mut(b));
 			l->back_buf[(tail + i) % LINK_SIZE] = b;
 		}

@@ -11,8 +11,7 @@ void bench_send_sxsk_run(struct world *w, unsigned burst, uint64_t packets)
 	for (uint64_t done = 0; done < packets;) {
 		unsigned n = receive(w, burst, bufs);
 
-		for (unsigned i = 0; i < n; i++)
-			bench_swap_macs(sxsk_buf_data_mut(bufs[i]));
+		swap_received(bufs, n);
 		send_all(s->socket, bufs, n);
 		pump_transmit(&w->pump, n);
 		done += n;

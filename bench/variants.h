@@ -8,7 +8,8 @@
 /* raw.c: libxdp's ring functions and no safety */
 bench_open_fn bench_raw_open;
 bench_close_fn bench_raw_close;
-bench_run_fn bench_floor_run, bench_raw_run, bench_raw_list_run, bench_arc_run;
+bench_run_fn bench_floor_run, bench_raw_run, bench_raw_list_run, bench_raw_list_ahead_run,
+	bench_arc_run;
 
 /* raw_send.c */
 bench_run_fn bench_send_floor_run, bench_send_raw_run, bench_send_raw_list_run, bench_send_arc_run;

@@ -36,9 +36,12 @@ static void forward(struct link *link)
 		if (sent == n) {
 			sent = 0;
 			n = sxsk_rx_burst(socket, bufs, link->batch);
-			for (unsigned i = 0; i < n; i++)
+			for (unsigned i = 0; i < n; i++) {
+				if (i + SXSK_PREFETCH_AHEAD < n)
+					sxsk_buf_prefetch(bufs[i + SXSK_PREFETCH_AHEAD]);
 				if (i == 0 || sxsk_buf_is_last(bufs[i - 1]))
 					swap_macs(bufs[i]);
+			}
 			if (n > 0)
 				received(link, bufs[0]);
 		}

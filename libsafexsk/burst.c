@@ -392,6 +392,7 @@ static inline void reap_to_fill(struct sxsk_priv_socket *s, struct sxsk_priv_thr
 		xsk_ring_cons__cancel(&s->q->comp, got - done);
 		if (done)
 			put_fill(to, done);
+		to->rx_run.ahead = 1;
 		reaped(s, done);
 	}
 	/* Release: pairs with the acquire of a take-over or close. */

@@ -180,8 +180,6 @@ uint32_t sxsk_priv_frames_receive(struct sxsk_priv_socket *s, uint32_t at, uint3
 		return receive_shift(r, d, n, bufs, ret_bytes, PREFETCH_NONE);
 	if (n <= 32)
 		return receive_shift(r, d, n, bufs, ret_bytes, PREFETCH_ALL);
-	if (n <= 64)
-		return receive_shift(r, d, n, bufs, ret_bytes, PREFETCH_MOST);
 	return receive_shift(r, d, n, bufs, ret_bytes, PREFETCH_HALF);
 }
 

@@ -91,39 +91,31 @@ ALWAYS_INLINE bool receive_ordinary(const struct sxsk_priv_rx_run *c,
 /* A packet's first line, which the kernel (or its device) wrote last, is seldom in this processor's first
  * caches: have it on its way while the burst is being taken. But only to the second cache: a core waits for a
  * dozen lines or so at a time, so the reader's own loads, of which it runs as many ahead, should find work
- * left. With all lines of a long burst asked for here, this loop waits, and the reader's does not. So:
- * PREFETCH_MOST: not those of a burst's end, which the reader comes to last; PREFETCH_HALF: every other's.
- * Nanoseconds above raw-list at bursts of 32, 64 and 256, on a quiet core and on one whose other hyperthread
- * seems to be busy (Emerald Rapids, gcc, medians of dozens of runs in turns):
- *    all   1.0, 1.6, 2.5   1.2, 1.6, 2.8
- *    most  1.2, 1.4, -     2.2, 1.7, -
- *    half  1.3, 1.2, 1.4   3.0, 2.7, 2.7
- *    none  2.2, 1.9, 1.7   4.5, 4.0, 3.7 */
-enum prefetch { PREFETCH_NONE, PREFETCH_ALL, PREFETCH_MOST, PREFETCH_HALF };
+ * left. With all lines of a long burst asked for here, this loop waits, and the reader's does not; so of
+ * those every other's, the rest being the reader's to ask for (sxsk_buf_prefetch()). */
+enum prefetch { PREFETCH_NONE, PREFETCH_ALL, PREFETCH_HALF };
 
 #define RECEIVE_ONE(i, prefetch)                                                                   \
 	if (unlikely(!receive_ordinary(&c, r, d + (i), out + (i), &sum, shift, prefetch))) {       \
 		left -= (i);                                                                       \
 		goto stop;                                                                         \
 	}
-#define RECEIVE(i) RECEIVE_ONE(i, lines == PREFETCH_HALF ? (i) % 2 : lines != PREFETCH_NONE)
-#define RECEIVE_LAST(i) RECEIVE_ONE(i, lines == PREFETCH_ALL)
+#define RECEIVE(i) RECEIVE_ONE(i, lines == PREFETCH_ALL || (lines == PREFETCH_HALF && (i) % 2))
 
 /* Returns how many of the n descriptors were taken. */
 ALWAYS_INLINE uint32_t receive_run(const struct sxsk_priv_rx_run *r, const struct xdp_desc *d,
 				   uint32_t n, struct sxsk_buf *out, uint64_t *ret_bytes,
 				   uint32_t shift, enum prefetch lines)
 {
-	const uint32_t last = lines == PREFETCH_MOST ? 8 : 0;
 	const struct sxsk_priv_rx_run c = *r;
 	uint64_t sum = 0;
 	uint32_t left = n;
 
-	for (; left >= 8 + last; left -= 8, d += 8, out += 8) {
+	for (; left >= 8; left -= 8, d += 8, out += 8) {
 		EIGHT_TIMES(RECEIVE)
 	}
 	for (; left > 0; left--, d++, out++) {
-		RECEIVE_LAST(0)
+		RECEIVE(0)
 	}
 stop:
 	*ret_bytes = sum;

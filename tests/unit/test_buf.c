@@ -449,6 +449,27 @@ Test(buf, forged_handle_before_the_first_pool_is_refused)
 	expect_refused(forged, SXSK_MISUSE_FORGED, NULL);
 }
 
+/* A hint looks at nothing, so there is nothing that it could be wrong about. */
+Test(buf, prefetch_takes_any_handle)
+{
+	struct sxsk_pool *pool = new_pool(64);
+	struct sxsk_buf b = packet(pool, 60, 1), copy = b, shared = sxsk_buf_ref(b),
+			forged = { .pool = b.pool, .id = ~0ull, .offset = 0xffff }, null = { 0 };
+	const struct sxsk_buf any[] = { b, shared, forged, null, { .id = ~0ull, .pool = 0xffff } };
+
+	for (size_t i = 0; i < sizeof(any) / sizeof(any[0]); i++) {
+		sxsk_buf_prefetch(any[i]);
+		sxsk_buf_prefetch_handed(any[i]);
+	}
+	sxsk_buf_unref(&b);
+	sxsk_buf_unref(&shared);
+	sxsk_buf_prefetch_handed(copy);
+	expect_all_home(pool);
+	sxsk_pool_unref(pool);
+	sxsk_buf_prefetch_handed(copy);
+	cr_assert_eq(sxsk_misuse_count(), 0);
+}
+
 /* Ids that what is stored for no frame, a zero or its opposite, could be taken for. */
 Test(buf, forged_extreme_id_is_refused)
 {

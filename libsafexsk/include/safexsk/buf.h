@@ -101,6 +101,60 @@ static inline unsigned char *sxsk_priv_at(struct sxsk_buf b)
 
 /* ---- accessors, inline ------------------------------------------------------------------------- */
 
+/** How far ahead of the Buf being read the two functions below do most. */
+#define SXSK_PREFETCH_AHEAD 8
+
+/** Have the Buf's first bytes on their way to this processor: a hint, which looks at nothing.
+ *
+ * sxsk_rx_burst() does so for bursts of up to 32, and cannot do all of it for longer ones: there, a loop
+ * that reads bufs[i] calls this for bufs[i + SXSK_PREFETCH_AHEAD].
+ *
+ * Returns:   nothing; takes any handle, null and stale ones too, without an error
+ * Errors:    none
+ * Ownership: borrows the Buf
+ * Threads:   any thread; wait-free
+ * Ordering:  none
+ * Syscalls:  none
+ * Since:     0.1
+ * Source:    own
+ */
+static inline void sxsk_buf_prefetch(struct sxsk_buf b)
+{
+	const struct sxsk_priv_views *v = sxsk_priv_views;
+	uint64_t slot = b.pool, index = b.id & SXSK_PRIV_LOW, offset = b.offset;
+
+	/* A number, since it need not be the address of anything. */
+	__builtin_prefetch(
+		(const void *)((uintptr_t)v->base[slot] + index * v->chunk[slot] + offset));
+}
+
+/** As sxsk_buf_prefetch(), for a Buf that another thread handed over, in bursts of any length: what that
+ * thread wrote of the frame's state comes, too.
+ *
+ * Returns:   nothing; takes any handle, null and stale ones too, without an error
+ * Errors:    none
+ * Ownership: borrows the Buf
+ * Threads:   any thread; wait-free
+ * Ordering:  none
+ * Syscalls:  none
+ * Since:     0.1
+ * Source:    own
+ */
+static inline void sxsk_buf_prefetch_handed(struct sxsk_buf b)
+{
+	const struct sxsk_priv_views *v = sxsk_priv_views;
+	uintptr_t word = (uintptr_t)v + 8 * (v->table[b.pool] + (b.id & SXSK_PRIV_LOW));
+
+	/* To be written, by the send or unref to come: a line that is fetched to be read is asked for again
+	 * then. Compilers emit this for newer targets only; older processors take it for a no-op. */
+#if defined(__x86_64__)
+	__asm__ volatile("prefetchw %0" : : "m"(*(const char *)word));
+#else
+	__builtin_prefetch((const void *)word, 1);
+#endif
+	sxsk_buf_prefetch(b);
+}
+
 /** The Buf's bytes, to read.
  *
  * Returns:   the first data byte; NULL for the null handle and after misuse
