@@ -92,7 +92,9 @@ ALWAYS_INLINE bool receive_ordinary(const struct sxsk_priv_rx_run *c,
  * caches: have it on its way while the burst is being taken. But only to the second cache: a core waits for a
  * dozen lines or so at a time, so the reader's own loads, of which it runs as many ahead, should find work
  * left. With all lines of a long burst asked for here, this loop waits, and the reader's does not; so of
- * those every other's, the rest being the reader's to ask for (sxsk_buf_prefetch()). */
+ * those every other's, the rest being the reader's to ask for (sxsk_buf_prefetch()). Nanoseconds above
+ * raw-list, bursts of 256 (Emerald Rapids, gcc, means of 146 runs in turns): all here, and the reader asks too 2.3;
+ * half 0.9; half, and the reader does not ask 1.6. */
 enum prefetch { PREFETCH_NONE, PREFETCH_ALL, PREFETCH_HALF };
 
 #define RECEIVE_ONE(i, prefetch)                                                                   \
