@@ -23,6 +23,8 @@
 #include <linux/bpf.h>
 #include <linux/pkt_cls.h>
 #include <net/if.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -30,12 +32,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
 
 #define BATCH 64u
-#define CALL_PACKETS                                                                               \
-	(1 << 16) /* per system call, which has a millisecond's work before the first */
+#define CALL_PACKETS (1 << 26) /* per system call, which may wait for RCU before the first */
 #define RATE_SHIFT 20
 #define LOST_NS 50000000u /* without a return, and what is on the way is lost */
 
@@ -187,23 +189,65 @@ static uint64_t now(void)
 	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-static int run(const struct options *o, int program, volatile struct state *s)
+/* What is on the way when nothing comes back any more is lost: room for others. */
+static void *forget_lost(void *arg)
 {
-	uint64_t end, t, last = 0, progress = 0;
+	volatile struct state *s = arg;
+	const struct timespec pause = { .tv_nsec = LOST_NS };
+
+	for (uint64_t returned = 0, sent = 0;; returned = s->returned, sent = s->sent) {
+		nanosleep(&pause, NULL);
+		if (s->returned == returned && s->sent == sent)
+			s->sent = returned;
+	}
+	return NULL;
+}
+
+/* A signal ends the system call. */
+static void wake(int signal)
+{
+	(void)signal;
+}
+
+/* After so long, and again until it was heeded. */
+static int wake_after(double seconds)
+{
+	const struct sigaction action = { .sa_handler = wake };
+	const struct itimerval timer = {
+		.it_value = { (time_t)seconds, (suseconds_t)(seconds * 1e6) % 1000000 + 1 },
+		.it_interval = { 0, 10000 },
+	};
+
+	return sigaction(SIGALRM, &action, NULL) == 0 ? setitimer(ITIMER_REAL, &timer, NULL) : -1;
+}
+
+/* With no signals: they are for the thread that sends. */
+static int watch(struct state *s)
+{
+	sigset_t all, before;
+	pthread_t thread;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	errno = pthread_create(&thread, NULL, forget_lost, s);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return errno ? -1 : 0;
+}
+
+static int run(const struct options *o, int program, struct state *state)
+{
+	volatile struct state *s = state;
+	uint64_t end;
 
 	s->begin = now();
 	end = s->begin + (uint64_t)(o->duration * 1e9);
 	s->rate = (uint64_t)(o->rate / 1e9 * (1 << RATE_SHIFT));
 	s->window = o->window > 0 ? (uint64_t)o->window : o->rate > 0 ? BATCH : UINT64_MAX >> 1;
-	while ((t = now()) < end) {
-		if (s->returned != last)
-			progress = t;
-		else if (o->window > 0 && t - progress > LOST_NS)
-			s->sent = last;
-		last = s->returned;
-		if (send_packets(program, o) != 0)
+	if (wake_after(o->duration) != 0 || (o->window > 0 && watch(state) != 0))
+		return -1;
+	while (now() < end)
+		if (send_packets(program, o) != 0 && errno != EINTR)
 			return -1;
-	}
 	printf("flood: %llu packets sent, %llu came back\n", (unsigned long long)s->sent,
 	       (unsigned long long)s->returned);
 	return 0;
