@@ -32,7 +32,7 @@ static void *other_thread(void *arg)
 int main(int argc, char **argv)
 {
 	struct sxsk_pool_opts opts = { .sz = sizeof(opts), .frame_count = 64 };
-	uint64_t operations = 100000, done = 0;
+	uint64_t operations = 30000, done = 0;
 	struct sxsk_pool *lasting, *pool;
 	pthread_t thread;
 	double limit = 60, begun = seconds();
