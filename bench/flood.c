@@ -214,7 +214,7 @@ static int wake_after(double seconds)
 {
 	const struct sigaction action = { .sa_handler = wake };
 	const struct itimerval timer = {
-		.it_value = { (time_t)seconds, (suseconds_t)(seconds * 1e6) % 1000000 + 1 },
+		.it_value = { (time_t)seconds, (suseconds_t)(seconds * 1e6) % 1000000 },
 		.it_interval = { 0, 10000 },
 	};
 

@@ -72,7 +72,8 @@ void bench_handover_sxsk_serve(struct world *w)
 			continue;
 		}
 		for (uint32_t i = 0; i < n; i++) {
-			prefetch_handed(bufs, i, n);
+			if (i + SXSK_PREFETCH_AHEAD < n)
+				sxsk_buf_prefetch_handed(bufs[i + SXSK_PREFETCH_AHEAD]);
 			bench_swap_macs(sxsk_buf_data_mut(bufs[i]));
 		}
 		sxsk_buf_unref_burst(bufs, n);

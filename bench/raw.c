@@ -211,7 +211,7 @@ void bench_raw_list_run(struct world *w, unsigned burst, uint64_t packets)
 	list_run(w, burst, packets, false, 0);
 }
 
-/* What libxdp's own examples do not do. */
+/* What a reader's prefetching alone is worth. */
 void bench_raw_list_ahead_run(struct world *w, unsigned burst, uint64_t packets)
 {
 	list_run(w, burst, packets, false, AHEAD);

@@ -27,25 +27,13 @@ static inline unsigned receive(struct world *w, unsigned burst, struct sxsk_buf 
 	return n;
 }
 
-/* As buf.h says is fastest. */
-static inline void prefetch_ahead(const struct sxsk_buf bufs[], unsigned i, unsigned n)
-{
-	if (i + SXSK_PREFETCH_AHEAD < n)
-		sxsk_buf_prefetch(bufs[i + SXSK_PREFETCH_AHEAD]);
-}
-
-static inline void prefetch_handed(const struct sxsk_buf bufs[], unsigned i, unsigned n)
-{
-	if (i + SXSK_PREFETCH_AHEAD < n)
-		sxsk_buf_prefetch_handed(bufs[i + SXSK_PREFETCH_AHEAD]);
-}
-
-/* Of a short burst, sxsk_rx_burst() has fetched all. */
+/* As buf.h says is fastest: of a short burst, sxsk_rx_burst() has fetched all. */
 static inline void swap_received(struct sxsk_buf bufs[], unsigned n)
 {
 	if (n > 32) {
 		for (unsigned i = 0; i < n; i++) {
-			prefetch_ahead(bufs, i, n);
+			if (i + SXSK_PREFETCH_AHEAD < n)
+				sxsk_buf_prefetch(bufs[i + SXSK_PREFETCH_AHEAD]);
 			bench_swap_macs(sxsk_buf_data_mut(bufs[i]));
 		}
 		return;

@@ -106,8 +106,8 @@ static inline unsigned char *sxsk_priv_at(struct sxsk_buf b)
 
 /** Have the Buf's first bytes on their way to this processor: a hint, which looks at nothing.
  *
- * sxsk_rx_burst() does so for bursts of up to 32, and cannot do all of it for longer ones: there, a loop
- * that reads bufs[i] calls this for bufs[i + SXSK_PREFETCH_AHEAD].
+ * sxsk_rx_burst() does so for bursts of up to 32 of a thread that gives back what it receives, and cannot
+ * do all of it for longer ones: there, a loop that reads bufs[i] calls this for bufs[i + SXSK_PREFETCH_AHEAD].
  *
  * Returns:   nothing; takes any handle, null and stale ones too, without an error
  * Errors:    none
