@@ -70,6 +70,8 @@ static inline uint32_t mbuf_take(struct mbufs *m, unsigned burst, struct rte_mbu
 /* Those to come are asked for as DPDK's l3fwd does. */
 static inline void mbuf_swap_all(struct rte_mbuf *bufs[], uint32_t n)
 {
+	for (uint32_t i = 0; i < MBUF_AHEAD && i < n; i++)
+		rte_prefetch0(rte_pktmbuf_mtod(bufs[i], void *));
 	for (uint32_t i = 0; i < n; i++) {
 		if (i + MBUF_AHEAD < n)
 			rte_prefetch0(rte_pktmbuf_mtod(bufs[i + MBUF_AHEAD], void *));
