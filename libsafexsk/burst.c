@@ -19,13 +19,16 @@
 #define DEPOT_BATCH 256u /* what comes from another thread comes in fewer, larger parts */
 #define TAKEOVERS_MAX 16u
 
-bool sxsk_priv_half_refused(struct sxsk_priv_socket *s, uint64_t cookie, struct sxsk_priv_thread *t,
-			    uint32_t other, const char *function)
+bool sxsk_priv_half_refused(struct sxsk_priv_socket *s, uint64_t cookie, uint32_t other,
+			    const char *function)
 {
-	(void)t;
-	if (load_acquire(&s->cookie) != cookie)
+	/* The state first: when the socket has gone since, and another was opened in its slot, who sees that one
+	 * open sees its cookie. Acquire: pairs with the release that opened it. */
+	const uint32_t state = load_acquire(&s->state);
+
+	if (load_relaxed(&s->cookie) != cookie)
 		(void)sxsk_priv_socket_slow((struct sxsk_socket *)(uintptr_t)cookie, function);
-	else if (load_acquire(&s->state) != SOCKET_OPEN)
+	else if (state != SOCKET_OPEN)
 		(void)sxsk_priv_fail(ESHUTDOWN, "%s: the socket is being closed", function);
 	else
 		sxsk_priv_misuse(

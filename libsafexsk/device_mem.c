@@ -530,7 +530,7 @@ static struct mem_end *visit_end(struct sxsk_socket *socket, struct sxsk_priv_th
 	if (!s || !t)
 		return NULL;
 	if (!socket_visit(s, (uint64_t)(uintptr_t)socket, t)) {
-		(void)sxsk_priv_half_refused(s, (uint64_t)(uintptr_t)socket, t, 0, function);
+		(void)sxsk_priv_half_refused(s, (uint64_t)(uintptr_t)socket, 0, function);
 		return NULL;
 	}
 	if (s->device == &sxsk_priv_device_mem)

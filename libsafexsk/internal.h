@@ -470,6 +470,9 @@ static inline struct sxsk_priv_socket *sxsk_priv_socket_of(struct sxsk_socket *c
 void sxsk_priv_quarantine_sweep(void);
 int sxsk_priv_no_partner(const struct sxsk_priv_queue *q); /* -EBUSY, with a sentence */
 
+/* socket_opts.c */
+int sxsk_priv_socket_options(struct sxsk_socket_opts *o, const struct sxsk_socket_opts *from);
+
 /* burst.c */
 /* Between "I am inside" and the look at the socket's state: the compiler only, since close runs
  * membarrier(2). Where the kernel has none, a full fence on this side too. */

@@ -185,7 +185,7 @@ static void look_at_socket(struct sxsk_priv_socket *s, uint64_t cookie, struct s
 			   struct sxsk_socket_stats *st)
 {
 	if (!socket_visit(s, cookie, t)) {
-		(void)sxsk_priv_half_refused(s, cookie, t, 0, "sxsk_socket_stats");
+		(void)sxsk_priv_half_refused(s, cookie, 0, "sxsk_socket_stats");
 		return;
 	}
 	(void)snprintf(st->ifname, sizeof(st->ifname), "%.15s", s->q->device.name);
@@ -273,7 +273,7 @@ int sxsk_socket_error(struct sxsk_socket *socket)
 	if (!s || !t)
 		return -EBADF;
 	if (!socket_visit(s, cookie, t)) {
-		(void)sxsk_priv_half_refused(s, cookie, t, 0, "sxsk_socket_error");
+		(void)sxsk_priv_half_refused(s, cookie, 0, "sxsk_socket_error");
 		return load_acquire(&s->cookie) == cookie ? -ESHUTDOWN : -EBADF;
 	}
 	err = error_of(s);

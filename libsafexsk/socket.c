@@ -21,7 +21,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#define RING_MAX 65536u
 #define ETH_HEADER 14u
 #define VLAN_TAG 4u
 
@@ -82,93 +81,6 @@ void sxsk_priv_quarantine_sweep(void)
 	pthread_mutex_lock(&sxsk_priv_registry.lock);
 	end_quarantine_of(NULL);
 	pthread_mutex_unlock(&sxsk_priv_registry.lock);
-}
-
-/* ---- options ------------------------------------------------------------------------------------------ */
-
-static int round_ring(uint32_t *size, const char *name)
-{
-	uint32_t n = *size ? *size : 2048, p = 1;
-
-	if (n > RING_MAX)
-		return sxsk_priv_fail(EINVAL, "%s is %u: a ring has at most %u entries", name, n,
-				      RING_MAX);
-	while (p < n)
-		p *= 2;
-	*size = p;
-	return 0;
-}
-
-/* Which packets come: of the ways to say it, one. */
-static int check_steering(const struct sxsk_socket_opts *o)
-{
-	const char *which = o->prog ? "prog" : o->map_fd ? "map_fd" : NULL;
-
-	if (o->steer > SXSK_STEER_ALL)
-		return sxsk_priv_fail(EINVAL, "steer is %u: no such way to steer", o->steer);
-	if (o->attach > SXSK_ATTACH_DISPATCHER)
-		return sxsk_priv_fail(EINVAL, "attach is %u: use auto, native, SKB or dispatcher",
-				      o->attach);
-	if (o->map_fd < 0)
-		return sxsk_priv_fail(EINVAL, "map_fd is %d: no descriptor", o->map_fd);
-	if (o->prog && o->map_fd)
-		return sxsk_priv_fail(EINVAL, "prog has a map of its own, and map_fd is another: "
-					      "give one of them");
-	if (which && o->steer != SXSK_STEER_NONE)
-		return sxsk_priv_fail(EINVAL,
-				      "%s says which packets come, and steer too: give one of them",
-				      which);
-	if (which && o->flags & SXSK_SOCKET_NO_RX)
-		return sxsk_priv_fail(EINVAL, "%s, and SXSK_SOCKET_NO_RX: no packet comes", which);
-	if (!which && o->target)
-		return sxsk_priv_fail(EINVAL, "target is %u: targets are of prog or map_fd",
-				      o->target);
-	if (o->steer == SXSK_STEER_NONE && !o->prog && o->attach != SXSK_ATTACH_AUTO)
-		return sxsk_priv_fail(EINVAL, "attach is %s: with %s no program is attached",
-				      sxsk_attach_name(o->attach),
-				      which ? which : "SXSK_STEER_NONE");
-	if (o->attach == SXSK_ATTACH_DISPATCHER && o->metadata & METADATA_RX)
-		return sxsk_priv_fail(EOPNOTSUPP,
-				      "attach is dispatcher, and metadata of received packets is "
-				      "asked for, which takes a program of the driver's own: open "
-				      "without one of them");
-	if (o->prog)
-		return sxsk_priv_prog_check(o->prog, o->target, o->attach);
-	return 0;
-}
-
-static int check_options(struct sxsk_socket_opts *o, const struct sxsk_socket_opts *from)
-{
-	const uint32_t known = SXSK_SOCKET_NO_RX | SXSK_SOCKET_NO_TX | SXSK_SOCKET_MULTI_BUFFER |
-			       SXSK_SOCKET_NO_NEED_WAKEUP | SXSK_SOCKET_SHARE_QUEUE |
-			       SXSK_SOCKET_MULTI_BUFFER_AUTO | SXSK_SOCKET_KEEP_NAPI;
-	int err = sxsk_priv_options(o, sizeof(*o), from, "sxsk_socket_opts");
-
-	if (!err)
-		err = round_ring(&o->rx_size, "rx_size");
-	if (!err)
-		err = round_ring(&o->tx_size, "tx_size");
-	if (!err)
-		err = round_ring(&o->fill_size, "fill_size");
-	if (!err)
-		err = round_ring(&o->comp_size, "comp_size");
-	if (err)
-		return err;
-	if (o->mode > SXSK_MODE_ZEROCOPY)
-		return sxsk_priv_fail(EINVAL, "mode is %u: use auto, copy or zero-copy", o->mode);
-	if (o->flags & ~known)
-		return sxsk_priv_fail(EINVAL, "flags is 0x%x: 0x%x is not supported", o->flags,
-				      o->flags & ~known);
-	if ((o->flags & SXSK_SOCKET_NO_RX) && (o->flags & SXSK_SOCKET_NO_TX))
-		return sxsk_priv_fail(EINVAL, "NO_RX and NO_TX together leave nothing to do");
-	if (o->flags & SXSK_SOCKET_NO_RX && o->frame_quota)
-		return sxsk_priv_fail(
-			EINVAL, "frame_quota is %u: with SXSK_SOCKET_NO_RX no frame is filled",
-			o->frame_quota);
-	err = sxsk_priv_metadata_options(o);
-	if (!err)
-		err = check_steering(o);
-	return err ? err : sxsk_priv_busy_poll_check(o);
 }
 
 /* ---- open --------------------------------------------------------------------------------------------- */
@@ -538,7 +450,7 @@ int sxsk_socket_open(struct sxsk_socket **ret_socket, struct sxsk_pool *pool, co
 
 	if (!ret_socket || !ifname)
 		return sxsk_priv_fail(EINVAL, "%s is NULL", ret_socket ? "ifname" : "ret_socket");
-	err = check_options(&o, opts);
+	err = sxsk_priv_socket_options(&o, opts);
 	if (!err)
 		err = check_device(ifname, &o);
 	if (!err)
@@ -586,7 +498,7 @@ int sxsk_socket_open_all(struct sxsk_socket *ret_sockets[], unsigned *n, struct 
 				      !n      ? "n" :
 				      !ifname ? "ifname" :
 						"ret_sockets");
-	err = check_options(&o, opts);
+	err = sxsk_priv_socket_options(&o, opts);
 	if (!err)
 		err = check_device(ifname, &o);
 	if (!err)
@@ -722,12 +634,31 @@ static void wait_until_out(struct sxsk_priv_socket *s, const struct sxsk_priv_th
 	}
 }
 
+/* One thread closes, and this socket: not one that was opened in its slot since. A cookie goes under the lock. */
+static bool begin_close(struct sxsk_priv_socket *s, struct sxsk_socket *socket)
+{
+	bool ours, first;
+
+	pthread_mutex_lock(&sxsk_priv_registry.lock);
+	ours = load_relaxed(&s->cookie) == (uint64_t)(uintptr_t)socket;
+	/* Acquire: what the opening thread set up. */
+	first = ours && load_acquire(&s->state) == SOCKET_OPEN;
+	if (first)
+		store_relaxed(&s->state, SOCKET_CLOSING);
+	pthread_mutex_unlock(&sxsk_priv_registry.lock);
+	if (!ours)
+		(void)sxsk_priv_socket_slow(socket, "sxsk_socket_close");
+	else if (!first)
+		sxsk_priv_misuse(SXSK_MISUSE_CLOSED, "sxsk_socket_close", s->pool, UINT32_MAX,
+				 "the socket is being closed by another thread");
+	return first;
+}
+
 void sxsk_socket_close(struct sxsk_socket *socket)
 {
 	struct sxsk_priv_thread *t;
 	struct sxsk_priv_socket *s;
 	struct sxsk_priv_pool *pool;
-	uint32_t open = SOCKET_OPEN;
 	uint64_t inside;
 
 	if (!socket)
@@ -750,12 +681,8 @@ void sxsk_socket_close(struct sxsk_socket *socket)
 				 s->q->device.name);
 		return;
 	}
-	/* One thread closes. Acquire: what the opening thread set up. */
-	if (!cas_acq_rel(&s->state, &open, SOCKET_CLOSING)) {
-		sxsk_priv_misuse(SXSK_MISUSE_CLOSED, "sxsk_socket_close", s->pool, UINT32_MAX,
-				 "the socket is being closed by another thread");
+	if (!begin_close(s, socket))
 		return;
-	}
 	pool = s->pool;
 	s->device->unsteer(s);
 	sxsk_priv_membarrier();
@@ -775,8 +702,7 @@ int sxsk_socket_fd(struct sxsk_socket *socket)
 	if (!s || !t)
 		return -EBADF;
 	if (!socket_visit(s, (uint64_t)(uintptr_t)socket, t)) {
-		(void)sxsk_priv_half_refused(s, (uint64_t)(uintptr_t)socket, t, 0,
-					     "sxsk_socket_fd");
+		(void)sxsk_priv_half_refused(s, (uint64_t)(uintptr_t)socket, 0, "sxsk_socket_fd");
 		return -EBADF;
 	}
 	fd = s->rx.epoll;

@@ -292,7 +292,7 @@ static int join(struct waiter *w, const char *function)
 	if (load_acquire(&w->s->state) == SOCKET_OPEN && load_relaxed(&w->s->cookie) == w->cookie)
 		return 0;
 	store_release(&t->waiting, n);
-	(void)sxsk_priv_half_refused(w->s, w->cookie, t, 0, function);
+	(void)sxsk_priv_half_refused(w->s, w->cookie, 0, function);
 	return -ESHUTDOWN;
 }
 

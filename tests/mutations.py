@@ -301,7 +301,7 @@ MUTATIONS = [
      "xsk a_queue_without_a_socket_goes_to_the_stack"),
     ("the program takes no long packets", "codegen.c",
      "(frags ? BPF_F_XDP_HAS_FRAGS : 0)", "0", "xsk_frames nine_thousand_bytes_native"),
-    ("the dispatcher takes metadata of received packets", "socket.c",
+    ("the dispatcher takes metadata of received packets", "socket_opts.c",
      "if (o->attach == SXSK_ATTACH_DISPATCHER && o->metadata & METADATA_RX)", "if (false)",
      "prog contradictory_options_are_refused"),
     ("the dispatcher takes object files", "prog.c", "if (foreign)", "if (foreign && false)",

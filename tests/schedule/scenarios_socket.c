@@ -163,6 +163,32 @@ static void end_one_closed(uint32_t asleep)
 	world_account(1, 1);
 }
 
+/* Closed, and at once another socket is in its slot. */
+static void close_0_open_1(void)
+{
+	struct sxsk_priv_socket *s = world.socket[0].s;
+
+	close_0();
+	pthread_mutex_lock(&sxsk_priv_registry.lock);
+	if (load_acquire(&s->state) == SOCKET_FREE)
+		(void)world_open(1, 0);
+	pthread_mutex_unlock(&sxsk_priv_registry.lock);
+}
+
+/* What was told the one socket's pointer has not closed the other. */
+static void end_reopened(uint32_t asleep)
+{
+	const bool opened = world.socket[1].s != NULL;
+
+	no_sleepers(asleep);
+	world_misuses(0, 2);
+	if (!world.socket[0].gone || world.socket[1].gone)
+		schedule_fail("the wrong rings are mapped");
+	if (opened && load_relaxed(&world.socket[1].s->state) != SOCKET_OPEN)
+		schedule_fail("the new socket is not open");
+	world_account(1, opened);
+}
+
 /* ---- one half, two threads ---------------------------------------------------------------------- */
 
 static void hand_over(void)
@@ -406,6 +432,16 @@ const struct scenario scenarios_socket[] = {
 	  open_two,
 	  { receive_0_receive_1, close_0 },
 	  end_one_closed },
+	{ "close-open",
+	  "a thread that finds its socket closed and another in its slot is not told of two threads",
+	  open_socket,
+	  { receive_0, close_0_open_1 },
+	  end_reopened },
+	{ "close-close",
+	  "of two that close one socket, none closes what was opened in its slot meanwhile",
+	  open_socket,
+	  { close_0, close_0_open_1 },
+	  end_reopened },
 	{ "close-wait", "close ends a wait", open_socket, { wait_0, close_0 }, end_closed },
 	{ "wake-wait", "a wake-up ends a wait", open_socket, { wait_0, wake_0 }, end_open },
 	{ "hand-over",

@@ -103,8 +103,10 @@ static void reset_pool(uint32_t frames, uint32_t magazine)
 
 static void note_misuse(const struct sxsk_misuse *m, void *arg)
 {
-	(void)m, (void)arg;
+	(void)arg;
 	world.misuses++;
+	if (m->kind == SXSK_MISUSE_THREADS)
+		schedule_fail("said of a half that one thread uses: %s", m->what);
 }
 
 void world_reset(uint32_t frames, uint32_t magazine)
@@ -209,7 +211,7 @@ struct sxsk_socket *world_open(unsigned i, uint32_t fill)
 				       .pool = (uint64_t)(uintptr_t)world.cookie };
 	(void)snprintf(q->device.name, sizeof(q->device.name), "mem:%u", i);
 	w->s = s;
-	w->cookie = (struct sxsk_socket *)(uintptr_t)(9u << 16 | slot);
+	w->cookie = (struct sxsk_socket *)(uintptr_t)((9u + i) << 16 | slot);
 	s->slot = slot;
 	s->pool = world.pool;
 	s->pool_cookie = q->pool;
@@ -225,10 +227,10 @@ struct sxsk_socket *world_open(unsigned i, uint32_t fill)
 	map_cons(&q->comp, &w->comp);
 	reset_ledger(&s->q->ledger, ledger[i]);
 	sxsk_priv_set_fill_target(q, fill);
-	store_relaxed(&s->cookie, (uint64_t)(uintptr_t)w->cookie);
-	store_relaxed(&s->state, SOCKET_OPEN);
 	if (!sxsk_priv_units_take(world.pool, q->pool, UNIT_SOCKET))
 		schedule_fail("no unit for a socket");
+	store_relaxed(&s->cookie, (uint64_t)(uintptr_t)w->cookie);
+	store_release(&s->state, SOCKET_OPEN);
 	return w->cookie;
 }
 

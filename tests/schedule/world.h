@@ -60,7 +60,7 @@ int world_wake_fd(unsigned half);
 int world_epoll_fd(unsigned half);
 /* In the set-up: a Buf, with 64 bytes in it. */
 struct sxsk_buf world_buf(void);
-/* In the set-up: an open socket that wants `fill` frames for receiving. */
+/* In the set-up, or under the registry's lock: an open socket that wants `fill` frames for receiving. */
 struct sxsk_socket *world_open(unsigned i, uint32_t fill);
 
 /* The Buf's bytes, through the handle. Reading returns what was written; 0 after misuse, if `may`. */
