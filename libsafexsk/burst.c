@@ -19,8 +19,8 @@
 #define DEPOT_BATCH 256u /* what comes from another thread comes in fewer, larger parts */
 #define TAKEOVERS_MAX 16u
 
-bool sxsk_priv_half_refused(struct sxsk_priv_socket *s, uint64_t cookie, uint32_t other,
-			    const char *function)
+int sxsk_priv_half_refused(struct sxsk_priv_socket *s, uint64_t cookie, uint32_t other,
+			   const char *function)
 {
 	/* The state first: when the socket has gone since, and another was opened in its slot, who sees that one
 	 * open sees its cookie. Acquire: pairs with the release that opened it. */
@@ -29,14 +29,14 @@ bool sxsk_priv_half_refused(struct sxsk_priv_socket *s, uint64_t cookie, uint32_
 	if (load_relaxed(&s->cookie) != cookie)
 		(void)sxsk_priv_socket_slow((struct sxsk_socket *)(uintptr_t)cookie, function);
 	else if (state != SOCKET_OPEN)
-		(void)sxsk_priv_fail(ESHUTDOWN, "%s: the socket is being closed", function);
+		return sxsk_priv_fail(ESHUTDOWN, "%s: the socket is being closed", function);
 	else
 		sxsk_priv_misuse(
 			SXSK_MISUSE_THREADS, function, s->pool, UINT32_MAX,
 			"thread %u is in this half of the socket on %s already: one thread at a time, "
 			"and none from its own misuse or signal handler",
 			other, s->q->device.name);
-	return false;
+	return -EBADF;
 }
 
 /* This half was another thread's: from here on its unrefs leave the FILL ring alone. */
@@ -311,7 +311,7 @@ unsigned sxsk_rx_burst(struct sxsk_socket *socket, struct sxsk_buf bufs[], unsig
 
 	if (unlikely(!t))
 		return 0;
-	s = t->direct;
+	s = __atomic_load_n(&t->direct, __ATOMIC_RELAXED); /* once, as in unref_to_fill() */
 	if (unlikely(!s || t->direct_cookie != cookie))
 		s = receive_from(t, socket);
 	if (unlikely(!s) || !half_enter(s, &s->rx, cookie, t, "sxsk_rx_burst"))
@@ -588,14 +588,13 @@ static unsigned unref_to_lane(struct sxsk_priv_pool *pool, struct sxsk_priv_lane
 static inline unsigned unref_to_fill(struct sxsk_buf bufs[], unsigned n, const char *function)
 {
 	struct sxsk_priv_thread *t = sxsk_priv_thread_self;
-	struct sxsk_priv_socket *s;
+	/* Once: a signal handler's unref may clear it. */
+	struct sxsk_priv_socket *s = t ? __atomic_load_n(&t->direct, __ATOMIC_RELAXED) : NULL;
 	struct sxsk_priv_queue *q;
 	unsigned done = 0;
 
-	if (unlikely(!t || !t->direct || n == 0 || bufs[0].pool != t->direct_slot ||
-		     load_relaxed(&t->inside)))
+	if (unlikely(!s || n == 0 || bufs[0].pool != t->direct_slot || load_relaxed(&t->inside)))
 		return 0;
-	s = t->direct;
 	if (unlikely(!half_enter_direct(s, t, &t->inside)))
 		return 0;
 	q = s->q;
@@ -650,8 +649,9 @@ static __attribute__((noinline)) void unref_rest(struct sxsk_buf bufs[], unsigne
 	while (n > 0) {
 		unsigned done = unref_to_fill(bufs, n, function);
 
+		/* A thread without a record has no lane, and does not get one here: this may be a signal handler. */
 		if (done == 0)
-			done = unref_home(thread_self(), bufs, n, function);
+			done = unref_home(sxsk_priv_thread_self, bufs, n, function);
 		bufs += done;
 		n -= done;
 	}

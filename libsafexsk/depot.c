@@ -22,8 +22,7 @@
 #include "harden.h"
 
 #include <errno.h>
-#include <stdlib.h>
-
+#include <signal.h>
 #include <unistd.h>
 
 #define LINK(next, next_magazine, n)                                                               \
@@ -94,44 +93,78 @@ static void untie(struct sxsk_priv_pool *pool, uint32_t index[], uint32_t n)
 
 /* ---- as a queue: late reuse, at the price of a lock -------------------------------------------------- */
 
+/* A signal handler may give a Buf back: not while its thread has the lock. */
+static void fifo_lock(struct sxsk_priv_fifo *q, sigset_t *ret_signals)
+{
+	sigset_t all;
+
+	sigfillset(&all);
+	(void)pthread_sigmask(SIG_BLOCK, &all, ret_signals);
+	pthread_mutex_lock(&q->lock);
+}
+
+static void fifo_unlock(struct sxsk_priv_fifo *q, const sigset_t *signals)
+{
+	pthread_mutex_unlock(&q->lock);
+	(void)pthread_sigmask(SIG_SETMASK, signals, NULL);
+}
+
 int sxsk_priv_fifo_create(struct sxsk_priv_pool *pool)
 {
-	pool->fifo = calloc(1, sizeof(*pool->fifo) + pool->count * sizeof(uint32_t));
-	if (!pool->fifo)
-		return sxsk_priv_fail(ENOMEM, "no memory for a queue of %u frames", pool->count);
+	const int err = sxsk_priv_map(&pool->fifo_memory,
+				      sizeof(*pool->fifo) + pool->count * sizeof(uint32_t), 0, 0,
+				      "a queue of free frames");
+
+	if (err)
+		return err;
+	pool->fifo = (struct sxsk_priv_fifo *)(void *)pool->fifo_memory.data;
 	pthread_mutex_init(&pool->fifo->lock, NULL);
 	return 0;
 }
 
 void sxsk_priv_fifo_destroy(struct sxsk_priv_pool *pool)
 {
-	free(pool->fifo);
+	sxsk_priv_unmap(&pool->fifo_memory); /* perhaps in a signal handler: no free() */
 	pool->fifo = NULL;
 }
 
 static void fifo_push(struct sxsk_priv_pool *pool, const uint32_t index[], uint32_t n)
 {
 	struct sxsk_priv_fifo *q = pool->fifo;
+	sigset_t signals;
 
-	pthread_mutex_lock(&q->lock);
+	fifo_lock(q, &signals);
 	for (uint32_t i = 0; i < n; i++)
 		q->index[(q->head + q->n++) % pool->count] = index[i];
-	pthread_mutex_unlock(&q->lock);
+	fifo_unlock(q, &signals);
 }
 
 static uint32_t fifo_pop(struct sxsk_priv_pool *pool, uint32_t index[])
 {
 	struct sxsk_priv_fifo *q = pool->fifo;
+	sigset_t signals;
 	uint32_t n;
 
-	pthread_mutex_lock(&q->lock);
+	fifo_lock(q, &signals);
 	n = q->n < pool->magazine ? q->n : pool->magazine;
 	for (uint32_t i = 0; i < n; i++)
 		index[i] = q->index[(q->head + i) % pool->count];
 	q->head = (q->head + n) % pool->count;
 	q->n -= n;
-	pthread_mutex_unlock(&q->lock);
+	fifo_unlock(q, &signals);
 	return n;
+}
+
+static bool fifo_empty(struct sxsk_priv_pool *pool)
+{
+	struct sxsk_priv_fifo *q = pool->fifo;
+	sigset_t signals;
+	bool empty;
+
+	fifo_lock(q, &signals);
+	empty = q->n == 0;
+	fifo_unlock(q, &signals);
+	return empty;
 }
 
 /* ---- as a stack --------------------------------------------------------------------------------------- */
@@ -230,13 +263,7 @@ uint32_t sxsk_priv_depot_pop(struct sxsk_priv_pool *pool, uint32_t index[], uint
 
 bool sxsk_priv_depot_empty(struct sxsk_priv_pool *pool)
 {
-	if (unlikely(pool->fifo)) {
-		bool empty;
-
-		pthread_mutex_lock(&pool->fifo->lock);
-		empty = pool->fifo->n == 0;
-		pthread_mutex_unlock(&pool->fifo->lock);
-		return empty;
-	}
+	if (unlikely(pool->fifo))
+		return fifo_empty(pool);
 	return HEAD_INDEX(load_seq_cst(&pool->depot)) == NIL;
 }

@@ -293,6 +293,19 @@ static __attribute__((noinline)) bool release(struct sxsk_priv_pool *pool, struc
 	return sxsk_priv_frame_came_home(pool, index, next, TRACK_FREED);
 }
 
+/* Where events are noted, the note comes after the reference has gone, and with it perhaps the pool: a unit
+ * keeps that for so long. */
+static __attribute__((noinline, cold)) bool
+release_noted(struct sxsk_priv_pool *pool, struct sxsk_buf *b, uint64_t home, const char *function)
+{
+	const bool kept = sxsk_priv_units_take(pool, load_relaxed(&pool->cookie), UNIT_FRAME);
+	const bool came_home = release(pool, b, home, function);
+
+	if (kept)
+		sxsk_priv_units_give(pool, UNIT_FRAME);
+	return came_home;
+}
+
 uint32_t sxsk_priv_frames_unref(struct sxsk_priv_pool *pool, struct sxsk_buf bufs[], uint32_t n,
 				uint32_t holder, uint32_t index[], uint32_t *ret_home,
 				const char *function)
@@ -308,7 +321,8 @@ uint32_t sxsk_priv_frames_unref(struct sxsk_priv_pool *pool, struct sxsk_buf buf
 		i += run;
 		home += run;
 		if (unlikely(run == 0)) {
-			if (release(pool, &bufs[i], FRAME_HOME(holder), function))
+			if ((unlikely(hardened(pool)) ? release_noted : release)(
+				    pool, &bufs[i], FRAME_HOME(holder), function))
 				index[home++] = sxsk_buf_index(bufs[i]);
 			i++;
 		}

@@ -35,9 +35,9 @@
 
 #include "internal.h"
 
-/* Cold: say why the half cannot be entered; always false. */
-bool sxsk_priv_half_refused(struct sxsk_priv_socket *s, uint64_t cookie, uint32_t other,
-			    const char *function) __attribute__((cold));
+/* Cold: why the half cannot be entered. -ESHUTDOWN: the socket is being closed; -EBADF: misuse, as reported. */
+int sxsk_priv_half_refused(struct sxsk_priv_socket *s, uint64_t cookie, uint32_t other,
+			   const char *function) __attribute__((cold));
 void sxsk_priv_half_take_over(struct sxsk_priv_half *half, struct sxsk_priv_thread *t)
 	__attribute__((cold));
 
@@ -48,7 +48,7 @@ static inline bool half_enter(struct sxsk_priv_socket *s, struct sxsk_priv_half 
 
 	if (unlikely(load_relaxed(
 		    &t->inside))) /* a misuse or signal handler that calls the library */
-		return sxsk_priv_half_refused(s, cookie, tid, function);
+		return sxsk_priv_half_refused(s, cookie, tid, function), false;
 	/* Release: a close that waits for the half before this one may find this value in the place of the
 	 * 0 that this thread left there, and must see no less. Free on x86. */
 	store_release(&t->inside, (uint64_t)(uintptr_t)half);
@@ -58,7 +58,7 @@ static inline bool half_enter(struct sxsk_priv_socket *s, struct sxsk_priv_half 
 	if (unlikely(load_acquire(&s->state) != SOCKET_OPEN || load_relaxed(&s->cookie) != cookie ||
 		     other)) {
 		store_release(&t->inside, 0);
-		return sxsk_priv_half_refused(s, cookie, other, function);
+		return sxsk_priv_half_refused(s, cookie, other, function), false;
 	}
 	store_relaxed(&half->busy, tid);
 	if (unlikely(load_relaxed(&half->owner) != tid))

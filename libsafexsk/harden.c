@@ -89,10 +89,14 @@ struct event {
 	uint32_t what;
 };
 
+#define EVENT_WORDS (sizeof(struct event) / sizeof(uint64_t))
+
+/* Several threads may have a reference, and each of them something to note. Relaxed, all of it: each event has
+ * a place of its own, until EVENTS others have come, and what is read may be half of one and half of another. */
 struct sxsk_priv_track {
-	uint32_t next; /* events ever */
+	atomic_u32 next; /* events ever */
 	uint32_t depth;
-	struct event event[EVENTS];
+	atomic_u64 event[EVENTS][EVENT_WORDS];
 	void *trace[DEPTH];
 };
 
@@ -300,19 +304,23 @@ static const void *caller(void)
 static void remember(struct sxsk_priv_track *t, enum track_event event)
 {
 	struct sxsk_priv_thread *self = thread_self();
-	struct event *e = &t->event[t->next++ % EVENTS];
+	const uint32_t place = fetch_add_relaxed(&t->next, 1) % EVENTS;
+	uint64_t words[EVENT_WORDS];
+	struct event e = { .what = event };
 	struct timespec ts;
 
 	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
-	*e = (struct event){ .ns = (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec,
-			     .what = event };
+	e.ns = (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 	if (self) {
-		e->tid = load_relaxed(&self->tid);
-		e->file = self->file;
-		e->line = self->line;
+		e.tid = load_relaxed(&self->tid);
+		e.file = self->file;
+		e.line = self->line;
 	}
-	if (!e->file)
-		e->caller = caller(); /* nearly all that history costs */
+	if (!e.file)
+		e.caller = caller(); /* nearly all that history costs */
+	memcpy(words, &e, sizeof(e));
+	for (size_t i = 0; i < EVENT_WORDS; i++)
+		store_relaxed(&t->event[place][i], words[i]);
 }
 
 static void sample(struct sxsk_priv_track *t)
@@ -336,11 +344,18 @@ void sxsk_priv_track_slow(struct sxsk_priv_pool *pool, uint32_t index, enum trac
 		sample(&pool->track[index]);
 }
 
-static void tell_event(const struct event *e, FILE *out)
+static void tell_event(const struct sxsk_priv_track *t, uint32_t number, FILE *out)
 {
+	uint64_t words[EVENT_WORDS];
 	struct timespec ts;
+	struct event event, *e = &event;
 	double ago;
 
+	for (size_t i = 0; i < EVENT_WORDS; i++)
+		words[i] = load_relaxed(&t->event[number % EVENTS][i]);
+	memcpy(e, words, sizeof(*e));
+	if (e->what == TRACK_NONE) /* not written yet */
+		return;
 	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
 	ago = (double)ts.tv_sec + (double)ts.tv_nsec / 1e9 - (double)e->ns / 1e9;
 	fprintf(out, "    %s %.6f s ago by thread %u", event_names[e->what], ago, e->tid);
@@ -360,15 +375,16 @@ static void tell_event(const struct event *e, FILE *out)
 void sxsk_priv_track_tell(struct sxsk_priv_pool *pool, uint32_t index, FILE *out)
 {
 	const struct sxsk_priv_track *t = pool->track ? &pool->track[index] : NULL;
+	const uint32_t next = t ? load_relaxed(&t->next) : 0;
 
-	if (!t || (t->next == 0 && t->depth == 0)) {
+	if (!t || (next == 0 && t->depth == 0)) {
 		if (!(hardened(pool) & HARDEN_HISTORY))
 			fprintf(out, "    to learn who took it and what happened last, run with "
 				     "SAFEXSK_HARDEN=history (or trace)\n");
 		return;
 	}
-	for (uint32_t i = 0; i < EVENTS && i < t->next; i++)
-		tell_event(&t->event[(t->next - 1 - i) % EVENTS], out);
+	for (uint32_t i = 0; i < EVENTS && i < next; i++)
+		tell_event(t, next - 1 - i, out);
 	if (t->depth) {
 		char **names = backtrace_symbols(t->trace, (int)t->depth);
 

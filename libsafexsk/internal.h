@@ -85,7 +85,7 @@ struct sxsk_priv_pool {
 		lost; /* frames quarantined or retired: they have no unit, and are not in the depot */
 	atomic_u32 harden; /* HARDEN_*, see harden.h; 0 = none. Atomic: a stale handle may look */
 	struct sxsk_priv_track *track; /* per frame: history and traces, or NULL */
-	struct sxsk_priv_mapping track_memory;
+	struct sxsk_priv_mapping track_memory, fifo_memory;
 	struct sxsk_priv_fifo *fifo; /* HARDEN_FIFO: the depot as a queue */
 	unsigned char *
 		kernel_base; /* packet memory as an in-process kernel side sees it: never guarded */
@@ -402,6 +402,7 @@ void sxsk_priv_unmap(struct sxsk_priv_mapping *m);
 /* pool.c */
 struct sxsk_priv_pool *sxsk_priv_pool_of(struct sxsk_pool *cookie, const char *function);
 bool sxsk_priv_units_take(struct sxsk_priv_pool *pool, uint64_t cookie, uint64_t units);
+bool sxsk_priv_units_take_socket(struct sxsk_priv_pool *pool, uint64_t cookie);
 void sxsk_priv_units_give(struct sxsk_priv_pool *pool, uint64_t units);
 void sxsk_priv_units_give_socket(struct sxsk_priv_pool *pool);
 

@@ -90,19 +90,15 @@ void sxsk_priv_lane_heed(struct sxsk_priv_pool *pool, struct sxsk_priv_lane *lan
 		lane->cookie = LANE_DETACHED;
 }
 
-/* Not the first of the thread's lanes: find it, and put it first. */
+/* Not the first of the thread's lanes. They keep their order: a signal handler that gives a Buf back may be
+ * looking, too, in the middle of this. */
 struct sxsk_priv_lane *sxsk_priv_lane_slow(struct sxsk_priv_thread *t, uint64_t cookie)
 {
-	struct sxsk_priv_lane **link = &t->lanes, *lane;
+	struct sxsk_priv_lane *lane = t->lanes;
 
-	for (; (lane = *link) != NULL; link = &lane->next)
-		if (lane->cookie == cookie) {
-			*link = lane->next;
-			lane->next = t->lanes;
-			t->lanes = lane;
-			return lane;
-		}
-	return NULL;
+	while (lane && lane->cookie != cookie)
+		lane = lane->next;
+	return lane;
 }
 
 /* A lane that is detached, or whose pool is gone (it is empty then). */
@@ -130,6 +126,7 @@ static int new_lane(struct sxsk_priv_lane **ret_lane, struct sxsk_priv_thread *t
 		return sxsk_priv_fail(ENFILE, "too many lanes: their numbers are used up");
 	}
 	lane->next = t->lanes;
+	fence_compiler(); /* a signal handler finds the old list, or the new one */
 	t->lanes = lane;
 	*ret_lane = lane;
 	return 0;
@@ -166,8 +163,8 @@ int sxsk_lane_attach(struct sxsk_pool *cookie)
 		return err;
 	lane->stock.n = 0;
 	lane->stock.cap = pool->lane_max;
+	fence_compiler(); /* likewise */
 	lane->cookie = (uint64_t)(uintptr_t)cookie;
-	(void)sxsk_priv_lane_slow(t, lane->cookie);
 	return 0;
 }
 

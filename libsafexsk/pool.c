@@ -42,8 +42,9 @@ bool sxsk_priv_units_take(struct sxsk_priv_pool *pool, uint64_t cookie, uint64_t
 	do {
 		if (now == 0 || overflows(now, units))
 			return false;
-		/* Relaxed: a count is never what makes the caller's data visible to anybody. */
-	} while (!cas_relaxed(&pool->units, &now, now + units));
+		/* Acquire: pairs with publish(): who takes of the slot's next pool does not see the cookie of the
+		 * one before. */
+	} while (!cas_acquire(&pool->units, &now, now + units));
 	if (likely(load_relaxed(&pool->cookie) == cookie))
 		return true;
 	sxsk_priv_units_give(pool, units); /* the slot has another pool by now */
@@ -91,6 +92,21 @@ static bool give_handle(struct sxsk_priv_pool *pool, uint64_t handle)
 void sxsk_priv_units_give_socket(struct sxsk_priv_pool *pool)
 {
 	(void)give_handle(pool, UNIT_SOCKET);
+}
+
+/* A pool without an owner or a socket is orphaned, and stays so. */
+bool sxsk_priv_units_take_socket(struct sxsk_priv_pool *pool, uint64_t cookie)
+{
+	uint64_t now = load_relaxed(&pool->units);
+
+	do {
+		if (now >> 24 == 0 || overflows(now, UNIT_SOCKET))
+			return false;
+	} while (!cas_acquire(&pool->units, &now, now + UNIT_SOCKET)); /* acquire: as above */
+	if (load_relaxed(&pool->cookie) == cookie)
+		return true;
+	sxsk_priv_units_give_socket(pool); /* the slot has another pool by now */
+	return false;
 }
 
 /* ---- creation --------------------------------------------------------------------------------------- */
@@ -224,7 +240,8 @@ static void publish(struct sxsk_priv_pool *pool)
 	v->pool[slot] = (struct sxsk_pool *)(uintptr_t)cookie;
 	v->count[slot] = pool->count;
 	store_relaxed(&pool->attention, 0);
-	store_relaxed(&pool->units, UNIT_OWNER);
+	store_release(&pool->units,
+		      UNIT_OWNER); /* release: pairs with the acquire of who takes some */
 	/* Release: pairs with the acquire in pool_of: who sees the cookie sees the pool. */
 	store_release(&pool->cookie, cookie);
 }

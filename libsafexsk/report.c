@@ -272,10 +272,8 @@ int sxsk_socket_error(struct sxsk_socket *socket)
 
 	if (!s || !t)
 		return -EBADF;
-	if (!socket_visit(s, cookie, t)) {
-		(void)sxsk_priv_half_refused(s, cookie, 0, "sxsk_socket_error");
-		return load_acquire(&s->cookie) == cookie ? -ESHUTDOWN : -EBADF;
-	}
+	if (!socket_visit(s, cookie, t))
+		return sxsk_priv_half_refused(s, cookie, 0, "sxsk_socket_error");
 	err = error_of(s);
 	socket_leave(t);
 	return err;

@@ -424,9 +424,7 @@ static int open_one(struct sxsk_socket **ret_socket, struct sxsk_pool *pool_cook
 				      "metadata is 0x%x: the pool was made without tx_metadata_len",
 				      o->metadata);
 	sxsk_priv_membarrier_register();
-	/* The socket's unit: refused when the pool is dying. */
-	if ((load_relaxed(&pool->attention) & ATTN_ORPHANED) ||
-	    !sxsk_priv_units_take(pool, pool_cookie, UNIT_SOCKET))
+	if (!sxsk_priv_units_take_socket(pool, pool_cookie))
 		return sxsk_priv_fail(ESHUTDOWN, "pool \"%s\" has no owner and no socket left",
 				      pool->name);
 	err = open_on(&s, pool, pool_cookie, ifname, queue, o, sharers);

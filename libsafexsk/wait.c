@@ -71,14 +71,19 @@ struct waiter {
 	bool soon; /* look again in a millisecond */
 };
 
-/* Reap and kick: in the TX half that was asked for, or if it is idle and this thread's. */
+/* Reap and kick: in the TX half, from inside, or if it is idle and this thread's. */
 static uint32_t tend(struct waiter *w, bool spill)
 {
-	if (w->s->flags & SXSK_SOCKET_NO_TX)
+	struct sxsk_priv_socket *s = w->s;
+
+	if (s->flags & SXSK_SOCKET_NO_TX)
 		return 0;
-	return w->events & SXSK_WAIT_TX ?
-		       sxsk_priv_tend(w->s, w->stock, spill) :
-		       sxsk_priv_tend_own(w->s, w->cookie, w->t, w->stock, spill);
+	if (w->half == &s->tx)
+		return sxsk_priv_tend(s, w->stock, spill);
+	/* With SXSK_WAIT_RX it is this thread's by what was asked for: whose it was may not have heard. */
+	if (w->events & SXSK_WAIT_TX && load_relaxed(&s->tx.owner) != load_relaxed(&w->t->tid))
+		sxsk_priv_half_take_over(&s->tx, w->t);
+	return sxsk_priv_tend_own(s, w->cookie, w->t, w->stock, spill);
 }
 
 /* Returns true when the depot has frames after all. */

@@ -189,6 +189,37 @@ static void end_reopened(uint32_t asleep)
 	world_account(1, opened);
 }
 
+/* B has a Buf of a pool whose last owner goes. */
+static bool opened;
+
+static void one_owner(void)
+{
+	world_reset(3, 1);
+	b = world_buf();
+	opened = false;
+}
+
+static void disown(void)
+{
+	sxsk_pool_unref(world.cookie);
+}
+
+static void take_socket(void)
+{
+	opened = sxsk_priv_units_take_socket(world.pool, (uint64_t)(uintptr_t)world.cookie);
+}
+
+static void end_opened(uint32_t asleep)
+{
+	const bool orphaned = load_relaxed(&world.pool->attention) & ATTN_ORPHANED;
+
+	no_sleepers(asleep);
+	world_misuses(0, 0);
+	if (orphaned == opened)
+		schedule_fail(opened ? "a socket on an orphan" : "no socket, and no orphan");
+	world_account(0, opened);
+}
+
 /* ---- one half, two threads ---------------------------------------------------------------------- */
 
 static void hand_over(void)
@@ -280,6 +311,24 @@ static void take_half_reap(void)
 		schedule_fail("sent what was not there");
 }
 
+static void drain(void)
+{
+	(void)!sxsk_pool_drain(world.cookie, 0);
+}
+
+static void give_half_drain(void)
+{
+	store_release(&yours, 1);
+	drain();
+}
+
+static void take_half_wait_for_both(void)
+{
+	if (load_acquire(&yours) &&
+	    sxsk_socket_wait(world.socket[0].cookie, SXSK_WAIT_RX | SXSK_WAIT_TX, 0) < 0)
+		schedule_fail("the wait failed: %s", sxsk_last_error());
+}
+
 /* The one that is closed comes first in a drain, another after it. */
 static void sent_on_two(void)
 {
@@ -293,14 +342,11 @@ static void sent_on_two(void)
 	complete_all(0);
 }
 
-static void drain(void)
-{
-	(void)!sxsk_pool_drain(world.cookie, 0);
-}
-
 static void end_reaped(uint32_t asleep)
 {
 	end_open(asleep);
+	if (load_relaxed(&world.socket[0].s->failed))
+		schedule_fail("the socket is poisoned");
 	world_as(1);
 	(void)!sxsk_tx_burst(world.socket[0].cookie, NULL, 0);
 	if (world_count(false, KIND_HOME) != world.pool->count)
@@ -442,6 +488,11 @@ const struct scenario scenarios_socket[] = {
 	  open_socket,
 	  { close_0, close_0_open_1 },
 	  end_reopened },
+	{ "open-orphan",
+	  "a socket is opened before its pool's last owner goes, or not at all",
+	  one_owner,
+	  { disown, take_socket },
+	  end_opened },
 	{ "close-wait", "close ends a wait", open_socket, { wait_0, close_0 }, end_closed },
 	{ "wake-wait", "a wake-up ends a wait", open_socket, { wait_0, wake_0 }, end_open },
 	{ "hand-over",
@@ -458,6 +509,11 @@ const struct scenario scenarios_socket[] = {
 	  "who waits for packets reaps its TX half, unless that is another's by now",
 	  sent,
 	  { give_half_look, take_half_reap },
+	  end_reaped },
+	{ "tend-both",
+	  "who waits for packets and for room, and has the TX half from one that drains, is alone in it",
+	  sent,
+	  { give_half_drain, take_half_wait_for_both },
 	  end_reaped },
 	{ "tend-close",
 	  "close waits for that, or stops it",

@@ -227,7 +227,7 @@ struct sxsk_socket *world_open(unsigned i, uint32_t fill)
 	map_cons(&q->comp, &w->comp);
 	reset_ledger(&s->q->ledger, ledger[i]);
 	sxsk_priv_set_fill_target(q, fill);
-	if (!sxsk_priv_units_take(world.pool, q->pool, UNIT_SOCKET))
+	if (!sxsk_priv_units_take_socket(world.pool, q->pool))
 		schedule_fail("no unit for a socket");
 	store_relaxed(&s->cookie, (uint64_t)(uintptr_t)w->cookie);
 	store_release(&s->state, SOCKET_OPEN);

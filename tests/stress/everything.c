@@ -225,11 +225,17 @@ static void receive(struct worker *w, struct own *own)
 	(void)pthread_mutex_lock(&e->rx);
 	n = sxsk_rx_burst(atomic_load(&e->socket), bufs, 16);
 	if (n == 0 && dice(&w->dice, 16) == 0) {
-		struct sxsk_wait wait = { atomic_load(&e->socket), SXSK_WAIT_RX, 0 };
-		int ms = dice(&w->dice, 32) == 0;
-		int err = dice(&w->dice, 2) ? sxsk_socket_wait(wait.socket, wait.events, ms) :
-					      sxsk_sockets_wait(&wait, 1, ms);
+		bool both = dice(&w->dice, 2);
+		struct sxsk_wait wait = { atomic_load(&e->socket),
+					  SXSK_WAIT_RX | (both ? SXSK_WAIT_TX : 0), 0 };
+		int ms = dice(&w->dice, 32) == 0, err;
 
+		if (both)
+			(void)pthread_mutex_lock(&e->tx);
+		err = dice(&w->dice, 2) ? sxsk_socket_wait(wait.socket, wait.events, ms) :
+					  sxsk_sockets_wait(&wait, 1, ms);
+		if (both)
+			(void)pthread_mutex_unlock(&e->tx);
 		check(err >= 0 || err == -ESHUTDOWN || err == -EINVAL);
 	}
 	(void)pthread_mutex_unlock(&e->rx);

@@ -43,11 +43,12 @@ int main(int argc, char **argv)
 	for (; done < operations && seconds() < begun + limit; done++) {
 		struct sxsk_buf b;
 
+		/* The other thread has let go of the pool before: this one gets its slot. */
+		while (atomic_load_explicit(&turn, memory_order_relaxed) % 2)
+			(void)sched_yield();
 		check(sxsk_pool_create(&pool, &opts) == 0);
 		check(sxsk_pool_alloc(pool, &b, 1) == 1);
 		sxsk_pool_unref(pool);
-		while (atomic_load_explicit(&turn, memory_order_relaxed) % 2)
-			(void)sched_yield();
 		burst[0] = sxsk_buf_ref(b);
 		check(sxsk_pool_alloc(lasting, &burst[1], 1) == 1);
 		atomic_fetch_add_explicit(&turn, 1, memory_order_release);

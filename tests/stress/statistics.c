@@ -12,7 +12,7 @@
 
 #define BURST 32u
 #define FRAMES 1024u
-#define WINDOW 256u /* packets on the way: fewer than what is in FILL, so that none is dropped */
+#define WINDOW 128u /* packets on the way: fewer than what is in FILL, so that none is dropped */
 #define READERS 2u
 
 static struct sxsk_pool *pool;
@@ -49,7 +49,7 @@ static void *send_thread(void *arg)
 		if (sxsk_pool_alloc(pool, &odd[1], 1) == 1)
 			while (sxsk_tx_burst(sender, odd, 2) == 0)
 				;
-		while (sent - atomic_load(&received) > WINDOW - BURST && seconds() < end) {
+		while (sent - atomic_load(&received) > WINDOW - BURST && seconds() < end + 60) {
 			check(sxsk_tx_burst(sender, NULL, 0) == 0);
 			(void)sched_yield();
 		}

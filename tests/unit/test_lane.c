@@ -472,3 +472,37 @@ Test(lane, handlers_that_use_the_pool_disturb_nobody, .timeout = 60)
 	expect_all_home(interrupted);
 	sxsk_pool_unref(interrupted);
 }
+
+static struct sxsk_pool *several[4];
+
+static void use_one_of_several(int signal)
+{
+	interrupted = several[interrupts % 4];
+	use_pool(signal);
+}
+
+/* While a thread looks for its lane its handler looks for another. */
+Test(lane, handlers_may_look_for_lanes_too, .timeout = 60)
+{
+	struct sigaction sa = { .sa_handler = use_one_of_several, .sa_flags = SA_RESTART };
+	struct itimerval often = { { 0, 100 }, { 0, 100 } }, never = { { 0, 0 }, { 0, 0 } };
+
+	for (unsigned i = 0; i < 4; i++) {
+		several[i] = new_pool(64);
+		attach(several[i]);
+	}
+	cr_assert_eq(sigaction(SIGALRM, &sa, NULL), 0);
+	cr_assert_eq(setitimer(ITIMER_REAL, &often, NULL), 0);
+	for (unsigned i = 0; interrupts < 3000; i++) {
+		struct sxsk_buf b = take(several[i % 4]);
+
+		sxsk_buf_unref(&b);
+	}
+	cr_assert_eq(setitimer(ITIMER_REAL, &never, NULL), 0);
+	cr_assert_eq(failures, 0);
+	for (unsigned i = 0; i < 4; i++) {
+		sxsk_lane_detach(several[i]);
+		expect_all_home(several[i]);
+		sxsk_pool_unref(several[i]);
+	}
+}

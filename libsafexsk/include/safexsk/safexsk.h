@@ -26,7 +26,8 @@
  * owner holds, or memory that is gone. The exceptions, all of them: a raw pointer from
  * sxsk_buf_data() is lent until unref or submit, which C cannot revoke; two threads that misuse ONE
  * reference (the same handle, no sxsk_buf_ref) at the same instant, and two threads in one half of a
- * socket, are noticed late or with luck.
+ * socket, are noticed late or with luck. A thread that may be in a call is not to be ended by
+ * pthread_cancel(3): what it is inside of would stay so.
  *
  * Words used in the doc comments, closed lists:
  *   Ownership: returns owned | borrows | takes | takes [0,ret) | shares | lends until X

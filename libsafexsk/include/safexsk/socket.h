@@ -288,9 +288,9 @@ SXSK_API SXSK_MUST_CHECK unsigned sxsk_tx_burst(struct sxsk_socket *socket, stru
 						unsigned n);
 
 /** Wait until something can be done. With SXSK_WAIT_RX the caller owns the RX half for the call, with
- * SXSK_WAIT_TX the TX half. It also flushes the caller's lane of the pool when frames are short, so
- * that a receiver without frames is woken when one comes home. A caller's own epoll on
- * sxsk_socket_fd() calls it with time-out 0 before each sleep and after each wake.
+ * SXSK_WAIT_TX the TX half; with SXSK_WAIT_WAKE alone, the RX half. It also flushes the caller's lane of
+ * the pool when frames are short, so that a receiver without frames is woken when one comes home. A
+ * caller's own epoll on sxsk_socket_fd() calls it with time-out 0 before each sleep and after each wake.
  *
  * Returns:   events (SXSK_WAIT_*), 0 = time-out, or -errno
  * Errors:    -EINTR, -ENETDOWN (interface down), -ENXIO (interface removed), -ESHUTDOWN (closed
@@ -309,7 +309,7 @@ SXSK_API SXSK_MUST_CHECK int sxsk_socket_wait(struct sxsk_socket *socket, unsign
 /** One of the sockets that sxsk_sockets_wait() waits for. */
 struct sxsk_wait {
 	struct sxsk_socket *socket;
-	unsigned events; /**< SXSK_WAIT_*, at least one; those of its half are the caller's for the call */
+	unsigned events; /**< SXSK_WAIT_*, at least one: the halves are the caller's as in sxsk_socket_wait() */
 	int got;         /**< what came of it: events (SXSK_WAIT_*), 0, or -errno */
 };
 
@@ -361,7 +361,8 @@ SXSK_API SXSK_MUST_CHECK int sxsk_socket_fd(struct sxsk_socket *socket);
  */
 SXSK_API SXSK_MUST_CHECK int sxsk_socket_error(struct sxsk_socket *socket);
 
-/** End a wait in this socket, now or the next one.
+/** End a wait in this socket, now or the next one. One that comes while another thread closes the socket may
+ * wake who waits in the next that is opened: a wake says "look", not why.
  *
  * Returns:   nothing
  * Errors:    misuse: SXSK_MISUSE_CLOSED
