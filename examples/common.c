@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #define FINISH_MS 200  /* for each step of an orderly end */
-#define REMOVAL_MS 400 /* from an interface's going down to its being gone */
+#define REMOVAL_MS 600 /* from an interface's going down to its being gone */
 #define LOOK_MS 128    /* a sleeping thread looks at stopping() */
 #define BUSY_POLL_US 20
 #define PEER_BURST 32 /* packets in a millisecond */
@@ -196,6 +196,7 @@ static unsigned start_threads(struct program *p)
 {
 	unsigned i = 0;
 
+	p->begun = (double)sxsk_stamp_clock() * 1e-9;
 	p->working = p->link_count / p->links_per_thread;
 	for (; i < p->link_count; i += p->links_per_thread)
 		if (pthread_create(&p->links[i].thread, NULL, run_link, &p->links[i]) != 0)
@@ -211,20 +212,20 @@ static void stop_threads(struct program *p, unsigned started)
 		sxsk_socket_wake(p->links[i].socket);
 	for (unsigned i = 0; i < started; i += p->links_per_thread)
 		pthread_join(p->links[i].thread, NULL);
+	p->seconds = (double)sxsk_stamp_clock() * 1e-9 - p->begun;
 }
 
 /* Until a signal, a thread's too, or the end of the duration. Peers are run each millisecond. */
 static void watch(struct program *p, const sigset_t *signals)
 {
 	struct link *const end = p->links + p->link_count;
-	const uint64_t start = sxsk_stamp_clock(), most = (uint64_t)p->duration * SECOND;
+	uint64_t now = sxsk_stamp_clock(), shown = now, most = now + (uint64_t)p->duration * SECOND;
 	struct timespec pause = { .tv_sec = 1 };
-	uint64_t shown = start, now = start;
 
 	for (struct link *link = p->links; link < end; link++)
 		if (sxsk_mem_peer_open(&link->peer, link->name, link->queue, 0) == 0)
 			pause = (struct timespec){ .tv_nsec = 1000000 };
-	while ((!most || now - start < most) && sigtimedwait(signals, NULL, &pause) < 0) {
+	while ((!p->duration || now < most) && sigtimedwait(signals, NULL, &pause) < 0) {
 		now = sxsk_stamp_clock();
 		for (struct link *link = p->links; link < end; link++)
 			(void)sxsk_mem_peer_run(
@@ -234,7 +235,6 @@ static void watch(struct program *p, const sigset_t *signals)
 		sxsk_monitor_show(p->monitor, stdout);
 		shown = now;
 	}
-	p->seconds = (double)(sxsk_stamp_clock() - start) * 1e-9;
 }
 
 /* ---- all of it ---------------------------------------------------------------------------------- */

@@ -62,7 +62,7 @@ struct program {
 	struct sxsk_buf held;     /* see received() */
 	atomic_bool stop, failed; /* a link has failed */
 	atomic_uint working;      /* threads */
-	double seconds;
+	double begun, seconds;
 };
 
 /* ---- options.c ---------------------------------------------------------------------------------- */

@@ -131,8 +131,8 @@ check()
 netns()
 {
 	made=$lib_prefix-$1
+	lib_namespaces+=("$made") # before it is there: a signal may come in between
 	ip netns add "$made" || return 1
-	lib_namespaces+=("$made")
 	ip netns exec "$made" sh -c '
 		ip link set lo up
 		for f in all default; do
@@ -158,5 +158,5 @@ net_pair()
 		done
 		ip -n "$ns" link set "veth_$end" up || return 1
 	done
-	bounded 5 sh -c "until ip -n $ns_a link show veth_a | grep -q LOWER_UP; do sleep 0.05; done"
+	bounded 20 sh -c "until ip -n $ns_a link show veth_a | grep -q LOWER_UP; do sleep 0.05; done"
 }

@@ -103,7 +103,7 @@ MUTATIONS = [
      "if (likely(n > 0 && !load_relaxed(&s->pool->attention) && !hardened", "if (likely(n > 0 && !hardened",
      "refill hungry_pool_gets_its_frames_in_the_depot"),
     ("direct refill in a handler inside the half", "burst.c",
-     "|| load_relaxed(&t->inside))) return 0; s = t->direct;", ")) return 0; s = t->direct;",
+     "bufs[0].pool != t->direct_slot || load_relaxed(&t->inside)))", "bufs[0].pool != t->direct_slot))",
      "refill unref_in_a_handler_inside_the_half_leaves_the_ring_alone"),
     ("direct refill of a hardened pool", "burst.c",
      "&& !hardened(s->pool) && xsk_prod_nb_free", "&& xsk_prod_nb_free",

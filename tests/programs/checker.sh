@@ -9,7 +9,7 @@ reflect()
 	: >"$program_log"
 	start "$traffic/reflect" "${@:2}" --fault "$1" --seconds 30 >"$program_log" 2>&1
 	program=$started
-	bounded 5 sh -c "until grep -q ready $program_log; do sleep 0.05; done"
+	bounded 20 sh -c "until grep -q ready $program_log; do sleep 0.05; done"
 }
 
 # expect STATUS NAME ARGUMENT...: what the checker has to say.

@@ -131,7 +131,7 @@ tidy=tidy
 agree "MTU 9000, tidy" 9000
 check "tshark sees what is printed" "${packets[@]}" tshark "$lib_tmp/0.pcapng" "$lib_tmp/0.log"
 
-# One dump, with these options, of what is sent to f1; and what came in at an interface meanwhile.
+# One dump, with these options, of what is sent to f1; what comes in at an interface meanwhile is heard().
 one_dump()
 {
 	listen "$1" "$2" "$lib_tmp/heard.pcap" || return 1
@@ -139,9 +139,6 @@ one_dump()
 	bounded 60 ip netns exec "$host1" "${packets[@]}" send "$lib_tmp/sent.pcap" h1
 	[ "$3" = --count ] || end_program
 	await_program 10
-	sleep 0.2 # for tcpdump to see it
-	kill "$listening"
-	wait "$listening"
 	[ "${ended-}" = 0 ] || cat "$program_log"
 }
 
@@ -149,21 +146,21 @@ one_dump()
 stack_keeps()
 {
 	one_dump "$forwarder" f1 "$@" &&
-		"${packets[@]}" parts "$lib_tmp/sent.pcap" "$lib_tmp/0.pcapng" "$lib_tmp/heard.pcap"
+		heard "${packets[@]}" parts "$lib_tmp/sent.pcap" "$lib_tmp/0.pcapng" "$lib_tmp/heard.pcap"
 }
 
 # What matches is seen at the far end of the other cable, and nothing else.
 passes_on()
 {
 	one_dump "$host1" h2 --pass-to f2 "$@" &&
-		"${packets[@]}" same "$lib_tmp/0.pcapng" "$lib_tmp/heard.pcap" &&
+		heard "${packets[@]}" same "$lib_tmp/0.pcapng" "$lib_tmp/heard.pcap" &&
 		[ "$(field "d['links'][0]['rx_packets'] == d['links'][1]['tx_packets'] > 50")" = True ]
 }
 
 # The first packets, and their bytes.
 counts()
 {
-	one_dump "$forwarder" f1 --count 7 -x || return 1
+	one_dump "$forwarder" f1 --count 7 -x && heard true || return 1
 	grep -E '^[0-9:]{8}\.' "$program_log"
 	[ "$(grep -cE '^[0-9:]{8}\.' "$program_log")" = 7 ] &&
 		"${packets[@]}" hex "$lib_tmp/0.pcapng" "$program_log" | grep .

@@ -9,28 +9,35 @@ packets=(python3 "$(dirname "${BASH_SOURCE[0]}")/packets.py")
 # shared MTU OPTION...: all three workers have all of the packets, unchanged.
 shared()
 {
+	local status
+
 	net_mtu "$1" && "${packets[@]}" make "$lib_tmp/sent.pcap" 1000 "$1" $(($1 + 14)) tidy || return 1
 	listen "$host2" h2 "$lib_tmp/heard.pcap" || return 1
 	launch 2 fanout --link-name f1 --pass-to f2 --write "$lib_tmp/written.pcapng" --json "${@:2}" || return 1
 	bounded 60 ip netns exec "$host1" "${packets[@]}" send "$lib_tmp/sent.pcap" h1
-	sleep 0.5
+	heard "${packets[@]}" same "$lib_tmp/sent.pcap" "$lib_tmp/heard.pcap"
+	status=$?
 	end_program
-	kill "$listening"
-	wait "$listening"
 	cat "$program_log"
-	"${packets[@]}" same "$lib_tmp/sent.pcap" "$lib_tmp/written.pcapng" || return 1
-	"${packets[@]}" same "$lib_tmp/sent.pcap" "$lib_tmp/heard.pcap" || return 1
+	[ $status = 0 ] && "${packets[@]}" same "$lib_tmp/sent.pcap" "$lib_tmp/written.pcapng" || return 1
 	[ "$ended" = 0 ] && [ "$(field "[d['links'][0][w] for w in ('write', 'forward', 'count', 'flows')]")" = \
 		"[1000, 1000, 1000, $("${packets[@]}" flows "$lib_tmp/sent.pcap")]" ]
 }
 
-# More than its queue holds comes while the one that counts sleeps. The others keep up.
+# More than its queue holds comes while the one that counts sleeps. The others keep up: what their queues hold comes
+# when they have passed on what came before.
 slow()
 {
+	local before sent
+
 	net_mtu 1500 && "${packets[@]}" make "$lib_tmp/sent.pcap" 12000 3 200 tidy &&
 		launch 2 fanout --link-name f1 --pass-to f2 --write "$lib_tmp/written.pcapng" --json \
 			--hold 1000 || return 1
-	bounded 60 ip netns exec "$host1" "${packets[@]}" send "$lib_tmp/sent.pcap" h1
+	before=$(ip netns exec "$host2" cat /sys/class/net/h2/statistics/rx_packets)
+	for sent in {0..11}000; do
+		bounded 60 ip netns exec "$host1" "${packets[@]}" send-part "$lib_tmp/sent.pcap" h1 $sent $((sent + 1000))
+		has_received "$host2" h2 $((before + sent + 1000)) || echo "not all of $sent to $((sent + 1000)) arrived"
+	done
 	end_program
 	cat "$program_log"
 	[ "$ended" = 0 ] && [ "$(field "(d := d['links'][0])['write'] == d['forward'] == d['rx_packets'] ==

@@ -52,7 +52,7 @@ start_example()
 	[ ${#words[@]} -gt 1 ] || return 1
 	# shellcheck disable=SC2016
 	start timeout -k 5 20 "${nobody[@]}" sh -c 'cd / && exec "$@"' sh "$1" "${words[@]}" \
-		--duration 1 --json >"$lib_tmp/${1##*/}" 2>&1
+		--duration 3 --json >"$lib_tmp/${1##*/}" 2>&1
 	running[$1]=$started
 }
 

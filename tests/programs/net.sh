@@ -51,7 +51,7 @@ net_line()
 
 all_up()
 {
-	bounded 5 sh -c "until [ \$(ip -n $forwarder link show | grep -c 'f[12]@.*LOWER_UP') = 2 ]; do
+	bounded 20 sh -c "until [ \$(ip -n $forwarder link show | grep -c 'f[12]@.*LOWER_UP') = 2 ]; do
 		sleep 0.05; done"
 }
 
@@ -88,11 +88,11 @@ launch()
 	return 1
 }
 
-# end_program [SIGNAL]: end it; its exit status in $ended. It has 5 seconds.
+# end_program [SIGNAL]: end it; its exit status in $ended. It has 20 seconds.
 end_program()
 {
 	[ -z "$program" ] || kill -s "${1:-INT}" "$program" 2>/dev/null
-	await_program 5
+	await_program 20
 }
 
 # await_program SECONDS: it has to end by itself. Its exit status in $ended, 124 if it did not.
@@ -112,6 +112,52 @@ await_program()
 	wait "$program"
 	status=$?
 	ended=${ended:-$status} program=
+}
+
+# no_ping_lost COUNT INTERVAL [OPTION...]: each of so many pings of host1 is answered by host2, once. While ping
+# waits for the last answer it may send one more, so its own account of what was lost says less.
+no_ping_lost()
+{
+	local status
+
+	bounded 30 ip netns exec "$host1" ping -c "$1" -i "$2" -w 20 "${@:3}" 10.77.0.2 >"$lib_tmp/ping" 2>&1
+	status=$?
+	sed -n '/transmitted/p; /rtt/p' "$lib_tmp/ping"
+	[ $status = 0 ] && ! grep 'DUP!' "$lib_tmp/ping" &&
+		diff <(grep -o 'icmp_seq=[0-9]* ' "$lib_tmp/ping" | sort -u) \
+			<(seq -f 'icmp_seq=%.0f ' "$1" | sort)
+}
+
+# heard COMMAND...: it says that what listen() hears is complete: within 20 s, and still after the end of that.
+heard()
+{
+	local i
+
+	for ((i = 0; i < 100; i++)); do
+		"$@" >/dev/null 2>&1 && break
+		sleep 0.2
+	done
+	kill "$listening"
+	wait "$listening"
+	"$@"
+}
+
+# settled NAMESPACE INTERFACE: nothing more comes in there, for half a second.
+settled()
+{
+	bounded 60 ip netns exec "$1" sh -c "now=none; until [ \"\$last\" = \"\$now\" ]; do
+		last=\$(cat /sys/class/net/$2/statistics/rx_packets)
+		sleep 0.5
+		now=\$(cat /sys/class/net/$2/statistics/rx_packets); done"
+}
+
+# has_received NAMESPACE INTERFACE PACKETS: within 20 s, so many since it was made, and no more.
+has_received()
+{
+	local file=/sys/class/net/$2/statistics/rx_packets
+
+	bounded 20 ip netns exec "$1" sh -c "until [ \$(cat $file) -ge $3 ]; do sleep 0.05; done
+		[ \$(cat $file) = $3 ]"
 }
 
 # A field of the JSON object in the log's last line; an expression on it, such as d["accounted"].

@@ -157,16 +157,21 @@ def read(path):
         at += 16 + caught
 
 
-def send(path, *interfaces):
+def send(path, *interfaces, first=0, last=None):
     """A veth holds 256 packets: not too many at a time."""
     sockets = [socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) for _ in interfaces]
     for s, interface in zip(sockets, interfaces):
         s.bind((interface, 0))
-    for i, frame in enumerate(read(path)):
+    for i, frame in enumerate(list(read(path))[first:last]):
         for s in sockets:
             s.send(frame)
         if i % 64 == 63:
             time.sleep(0.005)
+
+
+def send_part(path, interface, first, last):
+    """The packets number first to last - 1."""
+    send(path, interface, first=int(first), last=int(last))
 
 
 def difference(one, other):
@@ -303,5 +308,5 @@ def same(one, other):
 
 
 if __name__ == "__main__":
-    {"make": make, "send": send, "same": same, "parts": parts, "flows": flows, "hex": hex_lines, "tshark": tshark,
-     "agree": agree}[sys.argv[1]](*sys.argv[2:])
+    {"make": make, "send": send, "send-part": send_part, "same": same, "parts": parts, "flows": flows,
+     "hex": hex_lines, "tshark": tshark, "agree": agree}[sys.argv[1]](*sys.argv[2:])

@@ -22,7 +22,7 @@ killed_and_started()
 
 program_is_gone()
 {
-	bounded 5 sh -c "while ip -n $forwarder -d link show f1 | grep -q xdp; do sleep 0.05; done"
+	bounded 20 sh -c "while ip -n $forwarder -d link show f1 | grep -q xdp; do sleep 0.05; done"
 }
 
 net_line || { fail "network"; finish; }

@@ -121,7 +121,7 @@ small()
 dumb()
 {
 	shown dumb && lines ' queue +rx pps' 0 &&
-		lines '^   [123] s  mem:a:0 rx [0-9]+ pps tx 0 pps drops 0$' 3 && ended_well
+		lines '^ +[0-9]+ s  mem:a:0 rx [0-9]+ pps tx 0 pps drops 0$' 3 && ended_well
 }
 
 on_terminal table 30 120 env TERM=xterm "$examples/l2fwd-2link" --link1-name mem:a --link2-name mem:b

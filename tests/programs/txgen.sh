@@ -33,7 +33,7 @@ through()
 	$forward && receive || return 1
 	generate "$@"
 	status=$?
-	sleep 0.3 # the last ones are on their way
+	settled "$host2" h2
 	kill -INT "$rxdrop"
 	wait "$rxdrop" || status=1
 	end_program TERM
@@ -52,7 +52,7 @@ reflect()
 	start "$traffic/reflect" forward "$forwarder/f1" "$forwarder/f2" --fault "$fault" --seconds 30 \
 		>"$lib_tmp/reflect.log" 2>&1
 	program=$started
-	bounded 5 sh -c "until grep -q ready $lib_tmp/reflect.log; do sleep 0.05; done"
+	bounded 20 sh -c "until grep -q ready $lib_tmp/reflect.log; do sleep 0.05; done"
 }
 
 # verified EXPRESSION VALUE: v is rxdrop's account of the packets, l of its link, s txgen's of its link.
@@ -71,14 +71,14 @@ counts="v['lost'], v['reordered'], v['duplicates'], v['corrupted']"
 
 all_arrive()
 {
-	through cable --rate 2500 --count 2500 &&
-		verified "s['tx_packets'], v['packets'], v['streams'], $counts" "2500 2500 1 0 0 0 0" &&
+	through cable --rate 1000 --count 1000 &&
+		verified "s['tx_packets'], v['packets'], v['streams'], $counts" "1000 1000 1 0 0 0 0" &&
 		verified "0 < v['latency_us']['p50'] <= v['latency_us']['p99'] <= v['latency_us']['max']" True
 }
 
 imix_arrives()
 {
-	through cable --rate 2500 --imix --count 600 &&
+	through cable --rate 1000 --imix --count 600 &&
 		verified "l['rx_bytes'], v['packets'], $counts" "214700 600 0 0 0 0"
 }
 
@@ -86,7 +86,7 @@ imix_arrives()
 found()
 {
 	fault=$1:100
-	through reflect --rate 2000 --count 1050 && verified "$counts" "$2"
+	through reflect --rate 1000 --count 1050 && verified "$counts" "$2"
 }
 
 # The packets as they are, byte for byte, in turn.

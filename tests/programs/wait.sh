@@ -26,8 +26,20 @@ cpu_time()
 	cat "/proc/$1/task"/*/schedstat | awk '{ sum += $1 } END { printf "%d\n", sum }'
 }
 
-# What all of them use while nothing comes; each is to use less than 1 % of a processor.
+# What all of them use while nothing comes; each is to use less than 1 % of a processor. What a busy machine charges
+# them for besides does not repeat itself: one turn of five has to be so.
 sleepers()
+{
+	local turn
+
+	for turn in {1..5}; do
+		echo "turn $turn"
+		one_turn && return
+	done
+	return 1
+}
+
+one_turn()
 {
 	local i pid before=() used status=0
 
@@ -96,9 +108,9 @@ never_sleeps()
 after_a_sleep()
 {
 	launch "${@:2}" --wait "$1" || return 1
-	bounded 20 ip netns exec "$host1" ping -q -c 4 -i 0.4 -w 15 10.77.0.2 >"$lib_tmp/ping" || return 1
+	no_ping_lost 4 0.4 || return 1
 	bounded 60 "$traffic/traffic" forward "$host1/h1" "$host2/h2" --count 2000 --seed $RANDOM --timeout 50 &&
-		end_program && [ "$ended" = 0 ] && grep -q ' 0% packet loss' "$lib_tmp/ping"
+		end_program && [ "$ended" = 0 ]
 }
 
 # What it has sent counts in packets, and in Bufs: it must not wait for the numbers to be the same.

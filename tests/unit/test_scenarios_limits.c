@@ -195,6 +195,7 @@ static unsigned hold_all(struct scenario *s, struct sxsk_buf held[256])
 		while (got == 0 && stats_of(s->b.socket).kernel.rx_dropped == 0);
 		n += got;
 	} while (got > 0);
+	counted(&s->b, KERNEL_COUNTER(rx_dropped), there.sent - n);
 	free = sxsk_pool_alloc(s->b.pool, held + n, 256 - n);
 	cr_assert_eq(n + free, 256);
 	return n;

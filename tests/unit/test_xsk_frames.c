@@ -60,7 +60,7 @@ static void send_whole(struct sxsk_socket *from, struct sxsk_buf bufs[], unsigne
 static uint32_t receive_whole(struct sxsk_socket *to, uint32_t number)
 {
 	struct sxsk_buf bufs[SXSK_MAX_FRAGS];
-	const int64_t end = milliseconds() + 5000;
+	const int64_t end = milliseconds() + 20000;
 	uint32_t at = 0;
 	unsigned n = 0;
 
@@ -197,7 +197,7 @@ Test(xsk_frames, kernel_completes_checksums_and_notes_the_time)
 	a = open_socket(pool, "v0", 0, opts);
 	b = open_socket(pool, "v1", 0, steered(SXSK_ATTACH_AUTO));
 	for (uint32_t len = 60; len < 1400; len += 97) {
-		const int64_t end = milliseconds() + 5000;
+		const int64_t end = milliseconds() + 20000;
 		struct sxsk_buf out, keep, in[64];
 		const unsigned char *sent, *got = NULL;
 		struct timespec now;

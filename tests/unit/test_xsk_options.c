@@ -196,7 +196,7 @@ Test(xsk_options, rings_of_one_entry)
 	for (uint32_t i = 0; i < 100; i++) {
 		cr_assert_eq(send_some(a, pool, i, 1), 1);
 		while (next == i) {
-			cr_assert_eq(sxsk_socket_wait(b, SXSK_WAIT_RX, 5000), SXSK_WAIT_RX);
+			cr_assert_eq(sxsk_socket_wait(b, SXSK_WAIT_RX, 20000), SXSK_WAIT_RX);
 			receive_some(b, &next);
 		}
 	}
@@ -262,7 +262,7 @@ Test(xsk_options, who_only_receives_never_sends)
 		cr_assert_eq(send_some(from, pool, 32 * i, 32), 32);
 		heard.sends = 0;
 		while (next < 32 * (i + 1)) {
-			cr_assert_eq(sxsk_socket_wait(to, SXSK_WAIT_RX, 5000), SXSK_WAIT_RX);
+			cr_assert_eq(sxsk_socket_wait(to, SXSK_WAIT_RX, 20000), SXSK_WAIT_RX);
 			receive_some(to, &next);
 		}
 		cr_assert_eq(sxsk_pool_alloc(own, &b, 1), 1);

@@ -215,7 +215,7 @@ static inline void carry(struct sxsk_socket *from, struct sxsk_pool *pool, struc
 
 	stay_on_processor(&before);
 	while (received < n && milliseconds() < end) {
-		if (sent < n && sent - received < 256)
+		if (sent < n && sent - received <= 256 - 64)
 			sent += send_some(from, pool, sent, n - sent < 64 ? n - sent : 64);
 		cr_assert_eq(sxsk_tx_burst(from, NULL, 0), 0); /* completions come home */
 		receive_some(to, &received);
