@@ -11,35 +11,29 @@
 #define FINISH_MS 200  /* for each step of an orderly end */
 #define REMOVAL_MS 600 /* from an interface's going down to its being gone */
 #define LOOK_MS 128    /* a sleeping thread looks at stopping() */
-#define BUSY_POLL_US 20
-#define PEER_BURST 32 /* packets in a millisecond */
+#define PEER_BURST 32  /* packets in a millisecond */
 #define SETTLE_MS 1000
 #define SECOND 1000000000
-
-/* ---- pool and sockets -------------------------------------------------------------------------- */
 
 /* All packets of the queue: an interface that these programs run on is theirs. */
 static bool open_link(struct program *p, struct link *link)
 {
-	struct sxsk_socket_opts opts = {
-		.sz = sizeof(opts),
-		.steer = SXSK_STEER_ALL,
-		.mode = p->mode,
-		.attach = p->attach,
-		.flags = p->socket_flags | SXSK_SOCKET_MULTI_BUFFER_AUTO,
-		.busy_poll_us = p->wait == WAIT_BUSY ? BUSY_POLL_US : 0,
-	};
+	struct sxsk_socket_opts opts = { .sz = sizeof(opts),
+					 .steer = SXSK_STEER_ALL,
+					 .mode = p->mode,
+					 .attach = p->attach,
+					 .flags = p->socket_flags | SXSK_SOCKET_MULTI_BUFFER_AUTO,
+					 .busy_poll_us = p->wait == WAIT_BUSY ? 20 : 0 };
 	struct sxsk_socket_stats *s = &link->stats;
 	int err;
 
 	link->program = p;
 	if (p->before_open && !p->before_open(link, &opts))
 		return false;
-	err = sxsk_socket_open(&link->socket, p->pool, link->name, link->queue, &opts);
-	if (err == -EOPNOTSUPP && opts.metadata) { /* a wish */
-		opts.metadata = 0;
-		err = sxsk_socket_open(&link->socket, p->pool, link->name, link->queue, &opts);
-	}
+	while ((err = sxsk_socket_open(&link->socket, p->pool, link->name, link->queue, &opts)) !=
+		       0 &&
+	       opts.metadata)
+		opts.metadata = 0; /* it was a wish */
 	if (err)
 		return wrong("%s", sxsk_last_error());
 	s->sz = sizeof(*s);
@@ -56,12 +50,10 @@ static bool open_link(struct program *p, struct link *link)
 
 static bool open_all(struct program *p)
 {
-	const struct sxsk_pool_opts opts = {
-		.sz = sizeof(opts),
-		.name = p->name,
-		.frame_size = p->bufsize,
-		.frame_count = p->bufnum,
-	};
+	const struct sxsk_pool_opts opts = { .sz = sizeof(opts),
+					     .name = p->name,
+					     .frame_size = p->bufsize,
+					     .frame_count = p->bufnum };
 
 	if (sxsk_pool_create(&p->pool, &opts) != 0 ||
 	    sxsk_monitor_create(&p->monitor, p->name, p->pool) != 0)
@@ -84,8 +76,6 @@ static void close_all(struct program *p)
 		sxsk_socket_close(link->socket);
 	}
 }
-
-/* ---- threads ------------------------------------------------------------------------------------ */
 
 bool stopping(const struct program *p)
 {
@@ -119,11 +109,13 @@ bool links_sleep(struct link links[], const unsigned events[], unsigned n)
 {
 	struct program *p = links->program;
 	struct sxsk_wait waits[LINKS_PER_THREAD] = { 0 };
+	static _Thread_local uint64_t next_look; /* at whether the link is there, when busy */
 	unsigned i;
 	int got;
 
-	if (p->wait == WAIT_BUSY)
+	if (p->wait == WAIT_BUSY && sxsk_stamp_clock() < next_look)
 		return true;
+	next_look = sxsk_stamp_clock() + LOOK_MS * (SECOND / 1000);
 	/* Other threads may need the free frames that would rest in this thread's lane. */
 	sxsk_lane_flush(p->pool);
 	for (i = 0; i < n; i++)
@@ -131,7 +123,7 @@ bool links_sleep(struct link links[], const unsigned events[], unsigned n)
 	if (n == 1 && p->wait == WAIT_EPOLL)
 		got = sxsk_socket_wait(links->socket, events[0], LOOK_MS);
 	else
-		got = sxsk_sockets_wait(waits, n, LOOK_MS);
+		got = sxsk_sockets_wait(waits, n, p->wait == WAIT_BUSY ? 0 : LOOK_MS);
 	if (got >= 0 || got == -EINTR) /* by the end of a stop (Ctrl-Z) */
 		return true;
 	for (i = 0; i < n - 1 && waits[i].got >= 0;)
@@ -160,12 +152,24 @@ void link_finish(struct link *link, struct sxsk_buf unsent[], unsigned n)
 		if (sent < n && sxsk_socket_wait(link->socket, SXSK_WAIT_TX, 1) < 0)
 			break;
 	}
-	link->unsent += n - sent;
+	for (unsigned i = sent; i < n; i++)
+		link->unsent += sxsk_buf_is_last(unsent[i]);
 	sxsk_buf_unref_burst(unsent + sent, n - sent);
 	/* Drain works on the halves that this thread used. If it times out, some Buf is still out, here
 	 * or in another thread: the account will tell. What a failed link has to send stays there. */
 	if (!atomic_load(&link->program->failed))
 		(void)!sxsk_pool_drain(link->program->pool, FINISH_MS);
+}
+
+void pin_thread(const struct program *p, unsigned number, uint32_t cpu)
+{
+	cpu_set_t set;
+
+	if (!cpu && !p->cpu_count)
+		return;
+	CPU_ZERO(&set);
+	CPU_SET((cpu ? cpu : p->cpus[number % p->cpu_count]) - 1, &set);
+	(void)sched_setaffinity(0, sizeof(set), &set); /* it was allowed */
 }
 
 /* A lane makes a thread's unrefs and refills cheap. It is the thread's own: attach it in the thread
@@ -174,18 +178,11 @@ static void *run_link(void *arg)
 {
 	struct link *link = arg;
 	struct program *p = link->program;
-	const unsigned thread = (unsigned)(link - p->links) / p->links_per_thread;
-	cpu_set_t set;
 
-	if (link->cpu || p->cpu_count) {
-		CPU_ZERO(&set);
-		CPU_SET((link->cpu ? link->cpu : p->cpus[thread % p->cpu_count]) - 1, &set);
-		(void)sched_setaffinity(0, sizeof(set), &set); /* it was allowed */
-	}
+	pin_thread(p, (unsigned)(link - p->links) / p->links_per_thread, link->cpu);
 	if (sxsk_lane_attach(p->pool) != 0)
 		link_fail(link);
-	else
-		p->work(link);
+	p->work(link); /* ends at once if that failed: others may wait for its last words */
 	sxsk_lane_detach(p->pool);
 	if (atomic_fetch_sub(&p->working, 1) == 1)
 		(void)kill(getpid(), SIGTERM); /* for the main thread, see watch() */
@@ -201,6 +198,9 @@ static unsigned start_threads(struct program *p)
 	for (; i < p->link_count; i += p->links_per_thread)
 		if (pthread_create(&p->links[i].thread, NULL, run_link, &p->links[i]) != 0)
 			break;
+	p->failed |= i < p->link_count && !wrong("cannot start a thread");
+	for (unsigned k = i; k < p->link_count; k += p->links_per_thread)
+		run_link(&p->links[k]); /* likewise */
 	return i;
 }
 
@@ -225,7 +225,8 @@ static void watch(struct program *p, const sigset_t *signals)
 	for (struct link *link = p->links; link < end; link++)
 		if (sxsk_mem_peer_open(&link->peer, link->name, link->queue, 0) == 0)
 			pause = (struct timespec){ .tv_nsec = 1000000 };
-	while ((!p->duration || now < most) && sigtimedwait(signals, NULL, &pause) < 0) {
+	while ((!p->duration || now < most) && !ferror(stdout) &&
+	       sigtimedwait(signals, NULL, &pause) < 0) {
 		now = sxsk_stamp_clock();
 		for (struct link *link = p->links; link < end; link++)
 			(void)sxsk_mem_peer_run(
@@ -236,8 +237,6 @@ static void watch(struct program *p, const sigset_t *signals)
 		shown = now;
 	}
 }
-
-/* ---- all of it ---------------------------------------------------------------------------------- */
 
 static void print_link(const struct program *p, const struct link *link)
 {
@@ -288,7 +287,7 @@ static bool account(const struct program *p)
 
 int program_run(struct program *p, const struct option options[], int argc, char **argv)
 {
-	unsigned started;
+	static const int ends[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
 	sigset_t signals;
 	bool opened, ok;
 
@@ -301,21 +300,22 @@ int program_run(struct program *p, const struct option options[], int argc, char
 		return 1;
 	/* Blocked here, and so in all threads to come: nobody is interrupted, watch() asks for them. */
 	sigemptyset(&signals);
-	sigaddset(&signals, SIGINT);
-	sigaddset(&signals, SIGTERM);
+	for (unsigned i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
+		sigaddset(&signals, ends[i]);
 	(void)pthread_sigmask(SIG_BLOCK, &signals, NULL);
+	(void)signal(SIGPIPE, SIG_IGN); /* who reads our lines may go: ferror() tells */
 
 	opened = open_all(p);
 	if (opened) {
-		started = start_threads(p);
-		if (started < p->link_count)
-			p->failed = !wrong("cannot start a thread");
-		else
-			watch(p, &signals);
+		const unsigned started = start_threads(p);
+
+		watch(p, &signals);
 		stop_threads(p, started);
 	}
 	close_all(p);
 	ok = opened && account(p) && !p->failed;
+	if (fflush(stdout) != 0 || ferror(stdout))
+		ok = wrong("cannot write all of this: is there room, or somebody who reads?");
 	sxsk_buf_unref(&p->held);
 	sxsk_pool_unref(p->pool);
 	return ok ? 0 : 1;

@@ -65,8 +65,6 @@ struct program {
 	double begun, seconds;
 };
 
-/* ---- options.c ---------------------------------------------------------------------------------- */
-
 /* What becomes of an option's text; false after an error, which is printed. */
 struct option;
 typedef bool option_fn(const struct option *o, char *text);
@@ -108,11 +106,12 @@ struct option {
 
 bool options_parse(const struct program *p, const struct option options[], char **argv);
 
-/* ---- common.c ----------------------------------------------------------------------------------- */
-
 /* Parse, run, account: the whole of main(). Returns the exit status: 0 = ended as asked and every
  * frame accounted for, 1 = anything else. */
 int program_run(struct program *program, const struct option options[], int argc, char **argv);
+
+/* Run this thread on that CPU (from 1), or 0: on the next of --cpu's, if there are any, by its number. */
+void pin_thread(const struct program *p, unsigned number, uint32_t cpu);
 
 /* Has the program been asked to end, or does it because a link has failed? */
 bool stopping(const struct program *program);

@@ -17,12 +17,16 @@ _sxsk_example()
 		fi
 	done < <("${COMP_WORDS[0]}" --help 2>/dev/null)
 	case $value in
-	'') mapfile -t COMPREPLY < <(compgen -W "${options[*]}" -- "$word") ;;
-	*'|'*) mapfile -t COMPREPLY < <(compgen -W "${value//|/ }" -- "$word") ;;
-	IF*) mapfile -t COMPREPLY < <(compgen -W "$(ls /sys/class/net)" -- "$word") ;;
-	FILE*) mapfile -t COMPREPLY < <(compgen -f -- "$word") ;;
-	*) COMPREPLY=() ;;
+	'') ;;
+	*'|'*) mapfile -t options < <(tr '|' '\n' <<<"$value") ;;
+	IF*) mapfile -t options < <(ls /sys/class/net) ;;
+	FILE*) mapfile -t options < <(compgen -f -- "$word") ;;
+	*) options=() ;;
 	esac
+	COMPREPLY=()
+	for line in "${options[@]}"; do # as they are: a name may look like a command
+		[[ $line != "$word"* ]] || COMPREPLY+=("$line")
+	done
 }
 
 complete -F _sxsk_example rxdrop txgen l2fwd-1link l2fwd-2link l2fwd-2link-multicore dump fanout

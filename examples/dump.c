@@ -70,17 +70,11 @@ static bool before_open(struct link *link, struct sxsk_socket_opts *opts)
 	struct program *p = link->program;
 
 	opts->steer = SXSK_STEER_NONE;
+	opts->attach = SXSK_ATTACH_AUTO; /* only a program is attached */
 	opts->flags |= link == p->links ? SXSK_SOCKET_NO_TX : SXSK_SOCKET_NO_RX;
 	if (link != p->links)
 		return true;
 	opts->rx_size = opts->fill_size = RING;
-	if (dump.file) {
-		dump.capture = fopen(dump.file, "we");
-		if (!dump.capture)
-			return wrong("cannot write %s: %s", dump.file, strerror(errno));
-		sxsk_pcapng_begin(dump.capture);
-		sxsk_pcapng_interface(dump.capture, link->name, "time by the system's clock");
-	}
 	if (strncmp(link->name, "mem:", 4) == 0)
 		return !*dump.expression || wrong("%s has no kernel to filter: leave '%s' out",
 						  link->name, dump.expression);
@@ -89,6 +83,7 @@ static bool before_open(struct link *link, struct sxsk_socket_opts *opts)
 	if (sxsk_prog_create(&dump.prog, NULL) != 0 || sxsk_prog_steer(dump.prog, &all, 1) != 0)
 		return wrong("%s", sxsk_last_error());
 	opts->prog = dump.prog;
+	opts->attach = p->attach;
 	return !*dump.expression || filter();
 }
 
@@ -128,7 +123,8 @@ static void show(const struct link *link, const struct sxsk_buf bufs[], unsigned
 
 static bool enough(void)
 {
-	return (dump.count && dump.shown >= dump.count) || (dump.capture && ferror(dump.capture));
+	return (dump.count && dump.shown >= dump.count) || ferror(stdout) ||
+	       (dump.capture && ferror(dump.capture));
 }
 
 /* Hand packets on, or back. */
@@ -162,6 +158,17 @@ static bool take(struct link *link, struct link *to)
 	return true;
 }
 
+/* When the sockets are open: what cannot run writes over no file. */
+static bool begin_capture(const struct link *link)
+{
+	dump.capture = fopen(dump.file, "we");
+	if (!dump.capture)
+		return wrong("cannot write %s: %s", dump.file, strerror(errno));
+	sxsk_pcapng_begin(dump.capture);
+	sxsk_pcapng_interface(dump.capture, link->name, "time by the system's clock");
+	return true;
+}
+
 static void look(struct link *link)
 {
 	struct program *p = link->program;
@@ -169,6 +176,8 @@ static void look(struct link *link)
 	const unsigned events[] = { SXSK_WAIT_RX, SXSK_WAIT_WAKE };
 	unsigned idle = 0;
 
+	if (dump.file && !begin_capture(link))
+		p->failed = true;
 	while (!stopping(p) && !enough()) {
 		idle = take(link, to) ? 0 : idle + 1;
 		if (to && sxsk_tx_burst(to->socket, NULL, 0) > 0) /* moves on what it took before */
@@ -224,7 +233,7 @@ int main(int argc, char **argv)
 	int status = program_run(&program, options, argc, argv);
 
 	sxsk_prog_unref(dump.prog);
-	if (dump.capture && (ferror(dump.capture) | fclose(dump.capture)) != 0)
+	if (dump.capture && (ferror(dump.capture) + fclose(dump.capture)) != 0)
 		return !wrong("cannot write all to %s: is there room?", dump.file);
 	return status;
 }

@@ -104,6 +104,7 @@ static void *work(void *arg)
 	bool last = sxsk_lane_attach(program.pool) != 0;
 	unsigned n;
 
+	pin_thread(&program, 1 + (unsigned)(w - workers), 0);
 	do {
 		last |= atomic_load(&ended); /* so what was pushed is seen below */
 		if (!last)
@@ -134,15 +135,29 @@ static bool start(struct worker *w)
 	       pthread_create(&w->thread, NULL, work, w) == 0;
 }
 
+/* When the sockets are open: what cannot run writes over no file. */
+static bool begin_capture(const struct link *link)
+{
+	capture = fopen(file, "we");
+	if (!capture)
+		return wrong("cannot write %s: %s", file, strerror(errno));
+	sxsk_pcapng_begin(capture);
+	sxsk_pcapng_interface(capture, link->name, "time by the system's clock");
+	return true;
+}
+
 static void receive(struct link *link)
 {
 	const unsigned packets = SXSK_WAIT_RX;
 	struct sxsk_buf bufs[MAX_BATCH];
 	unsigned n, idle = 0, started = 0;
 
-	while (started < worker_count && start(&workers[started]))
+	if (file && !begin_capture(link))
+		program.failed = true;
+	while (!program.failed && started < worker_count && start(&workers[started]))
 		started++;
-	program.failed = started < worker_count && !wrong("cannot start a thread");
+	if (!program.failed && started < worker_count)
+		program.failed = !wrong("cannot start a thread");
 	while (!stopping(&program) && !(capture && ferror(capture))) {
 		n = sxsk_rx_burst(link->socket, bufs, link->batch);
 		if (n > 0)
@@ -164,14 +179,8 @@ static void receive(struct link *link)
 
 static bool prepare(struct program *p)
 {
-	if (file) {
-		capture = fopen(file, "we");
-		if (!capture)
-			return wrong("cannot write %s: %s", file, strerror(errno));
-		sxsk_pcapng_begin(capture);
-		sxsk_pcapng_interface(capture, p->links[0].name, "time by the system's clock");
+	if (file)
 		workers[worker_count++] = (struct worker){ .role = "write", .look = write_one };
-	}
 	if (p->link_count > 1) {
 		pass_to = &p->links[1];
 		workers[worker_count++] = (struct worker){ .role = "forward" };
@@ -226,7 +235,7 @@ int main(int argc, char **argv)
 	int status = program_run(&program, options, argc, argv);
 
 	sxsk_flow_table_destroy(flows);
-	if (capture && (ferror(capture) | fclose(capture)) != 0)
+	if (capture && (ferror(capture) + fclose(capture)) != 0)
 		return !wrong("cannot write all to %s: is there room?", file);
 	return status;
 }

@@ -73,16 +73,17 @@ bool option_cpus(const struct option *o, char *text)
 	return option_cpu(&next, text);
 }
 
-/* The last ":digits" is the queue, since mem:NAME has a colon too. Cuts it off in place. */
+/* The last ":digits" is the queue; the colon of mem:NAME is none. Cuts it off in place. */
 bool option_link(const struct option *o, char *text)
 {
 	struct program *p = o->value;
-	char *colon = strrchr(text, ':');
+	char *colon = strrchr(strncmp(text, "mem:", 4) == 0 ? text + 4 : text, ':');
 	struct link *link = &p->links[o->max ? o->max : p->link_count];
 	const struct option queue = { .name = o->name, .value = &link->queue, .max = 65535 };
 
 	if (link == p->links + MAX_LINKS)
 		return wrong("%s: at most %d links", o->name, MAX_LINKS);
+	link->queue = 0; /* another link may have been given before */
 	if (colon && colon[1] != '\0' && colon[1 + strspn(colon + 1, "0123456789")] == '\0') {
 		*colon = '\0';
 		if (!option_number(&queue, colon + 1))

@@ -12,17 +12,18 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* ---- --verify ------------------------------------------------------------------------------------ */
 
-#define STREAMS 64u            /* at one time; packets of more are others' */
+#define STREAMS 64u            /* of one run; packets of more are others' */
 #define WINDOW 65536u          /* packets: how late one may be, and be told from a duplicate */
 #define STEPS 32u              /* latencies are counted in 32 steps per power of two: 3 % */
 #define LATENCIES (STEPS * 45) /* up to 2^48 nanoseconds */
 
 struct stream {
 	uint16_t id;
-	uint32_t next;              /* the number after the highest */
+	uint32_t first, next;       /* the number that came first, the one after the highest */
 	uint64_t seen[WINDOW / 64]; /* of those before `next` */
 };
 
@@ -60,7 +61,7 @@ static struct stream *stream_of(struct verify *v, const struct sxsk_stamp *stamp
 	if (v->streams == STREAMS)
 		return NULL;
 	v->stream[v->streams].id = stamp->stream;
-	v->stream[v->streams].next = stamp->seq;
+	v->stream[v->streams].first = v->stream[v->streams].next = stamp->seq;
 	return &v->stream[v->streams++];
 }
 
@@ -75,11 +76,12 @@ static void place(struct verify *v, struct stream *stream, uint32_t seq)
 		(void)note(stream, seq);
 		stream->next = seq + 1;
 		v->lost += (uint64_t)ahead;
-	} else if (note(stream, seq)) {
+	} else if (ahead >= -(int32_t)WINDOW && note(stream, seq)) {
 		v->duplicate++;
 	} else {
 		v->reordered++;
-		v->lost -= v->lost > 0; /* the first one of the stream may have come too soon */
+		/* One that was sent before the first that came was not missed. */
+		v->lost -= (int32_t)(seq - stream->first) > 0 && v->lost > 0;
 	}
 }
 
@@ -91,10 +93,10 @@ static void note_latency(struct verify *v, uint64_t ns)
 	v->max = ns > v->max ? ns : v->max;
 }
 
-static void verify_packet(struct verify *v, struct sxsk_buf buf, uint64_t now)
+static void verify_packet(struct verify *v, const unsigned char *data, uint32_t len, uint64_t now)
 {
 	struct sxsk_stamp stamp;
-	int error = sxsk_stamp_read(sxsk_buf_data(buf), sxsk_buf_len(buf), &stamp);
+	int error = sxsk_stamp_read(data, len, &stamp);
 	struct stream *stream;
 
 	v->other += error == -ENOMSG;
@@ -104,8 +106,9 @@ static void verify_packet(struct verify *v, struct sxsk_buf buf, uint64_t now)
 	stream = stream_of(v, &stamp);
 	v->packets += stream != NULL;
 	v->other += stream == NULL;
-	if (stream)
-		place(v, stream, stamp.seq);
+	if (!stream)
+		return;
+	place(v, stream, stamp.seq);
 	note_latency(v, (now - stamp.ns) & SXSK_STAMP_NS);
 }
 
@@ -155,13 +158,27 @@ static bool prepare(struct program *p)
 
 /* ---- receiving ----------------------------------------------------------------------------------- */
 
-/* Packets of several Bufs are none of txgen's. */
+/* The stamp is at the end, and of all bytes: a packet of several Bufs is put together. */
 static void verify_burst(struct verify *v, const struct sxsk_buf bufs[], unsigned n)
 {
+	unsigned char whole[SXSK_MAX_FRAGS * 4096];
 	uint64_t now = sxsk_stamp_clock();
+	uint32_t before = 0;
 
-	for (unsigned i = 0; i < n; i++)
-		verify_packet(v, bufs[i], now);
+	for (unsigned i = 0; i < n; i++) {
+		const unsigned char *data = sxsk_buf_data(bufs[i]);
+		uint32_t len = sxsk_buf_len(bufs[i]);
+		const bool last = sxsk_buf_is_last(bufs[i]);
+
+		if ((before || !last) && before + len <= sizeof(whole)) {
+			memcpy(whole + before, data, len);
+			data = whole;
+			len = before += len;
+		}
+		if (last)
+			verify_packet(v, data, len, now);
+		before = last ? 0 : before;
+	}
 }
 
 static void receive(struct link *link)

@@ -113,6 +113,8 @@ static void generate(struct link *link)
 				n = (unsigned)(count - number);
 			n = make(link, bufs, n, number);
 			number += n;
+			if (n > 0)
+				received(link, bufs[0]); /* from itself, as it were */
 		}
 		if (n == 0 && rate && !pause_until(link, start + due(number)))
 			break;
@@ -171,13 +173,18 @@ static bool add_capture(const struct program *p, const char *path)
 	struct pcap_pkthdr *header;
 	const unsigned char *data;
 	bool ok = true;
+	int got = 0;
 
 	if (!capture)
 		return wrong("--pcap: %s", error);
 	if (pcap_datalink(capture) != DLT_EN10MB)
 		ok = wrong("--pcap: %s is not of an Ethernet: capture on another interface", path);
-	while (ok && pcap_next_ex(capture, &header, &data) == 1)
-		ok = add_shape(p, data, header->caplen);
+	while (ok && (got = pcap_next_ex(capture, &header, &data)) == 1)
+		ok = header->caplen == header->len ?
+			     add_shape(p, data, header->caplen) :
+			     wrong("--pcap: packet %u is cut off: capture all of it",
+				   shape_count + 1);
+	ok = ok && (got != PCAP_ERROR || wrong("--pcap: %s", pcap_geterr(capture)));
 	pcap_close(capture);
 	return ok && (shape_count > 0 || wrong("--pcap: there is no packet in %s", path));
 }

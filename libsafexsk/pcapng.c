@@ -6,6 +6,8 @@
 #include <string.h>
 #include <time.h>
 
+#define OPTION_MAX 65535u /* bytes */
+
 /* What is in a block, or in an option of a block, is padded to whole words. */
 static uint32_t padded(size_t n)
 {
@@ -29,19 +31,28 @@ static void put_option(FILE *f, uint16_t code, const char *bytes, size_t n)
 void sxsk_pcapng_begin(FILE *f)
 {
 	/* Section header: byte order, version 1.0, a section of unknown length. */
-	const uint32_t block[] = { 0x0a0d0d0a, 28, 0x1a2b3c4d, 1, UINT32_MAX, UINT32_MAX, 28 };
+	const uint32_t head[] = { 0x0a0d0d0a, 28, 0x1a2b3c4d },
+		       rest[] = { UINT32_MAX, UINT32_MAX, 28 };
+	const uint16_t version[] = { 1, 0 };
 
-	put(f, block, sizeof(block));
+	put(f, head, sizeof(head));
+	put(f, version, sizeof(version));
+	put(f, rest, sizeof(rest));
 }
 
 void sxsk_pcapng_interface(FILE *f, const char *name, const char *description)
 {
-	const uint32_t length = 40 + padded(strlen(name)) + padded(strlen(description));
-	const uint32_t head[] = { 1, length, 1, PACKET_MAX }; /* Ethernet */
+	const size_t named = strnlen(name, OPTION_MAX),
+		     described = strnlen(description, OPTION_MAX);
+	const uint32_t length = 40 + padded(named) + padded(described);
+	const uint32_t head[] = { 1, length }, most = PACKET_MAX;
+	const uint16_t link_type[] = { 1, 0 }; /* Ethernet */
 
 	put(f, head, sizeof(head));
-	put_option(f, 2, name, strlen(name));
-	put_option(f, 3, description, strlen(description));
+	put(f, link_type, sizeof(link_type));
+	put(f, &most, sizeof(most));
+	put_option(f, 2, name, named);
+	put_option(f, 3, description, described);
 	put_option(f, 9, "\011", 1); /* times count 10^-9 s */
 	put_option(f, 0, "", 0);     /* no more options */
 	put(f, &length, sizeof(length));
