@@ -426,6 +426,7 @@ uint32_t sxsk_priv_frames_release(struct sxsk_priv_pool *pool, uint32_t queue)
 		if (FRAME_KIND_OF(next) != KIND_HOME)
 			continue;
 		lose(pool, -1u);
+		track(pool, i, TRACK_CAME_HOME);
 		home[n++] = i;
 		if (n == MAGAZINE_MAX) {
 			sxsk_priv_depot_push(pool, home, n);

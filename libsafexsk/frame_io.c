@@ -227,6 +227,9 @@ static atomic_u64 *unsound(struct sxsk_priv_socket *s, struct sxsk_buf b, uint32
 		return &s->drop_misuse;
 	if (b.pool != s->pool->slot)
 		return &s->drop_pool;
+	/* The kernel takes the room off each descriptor of such a pool, asked for or not. */
+	if (b.offset < s->pool->tx_metadata_len)
+		return &s->drop_metadata;
 	if (b.flags & SXSK_BUF_TX_METADATA &&
 	    (least != ETH_HEADER || !sxsk_priv_tx_request_ready(s, b)))
 		return &s->drop_metadata;
@@ -275,6 +278,11 @@ static atomic_u64 *send_shared(struct sxsk_priv_socket *s, struct sxsk_buf b)
 			(void)sxsk_priv_ledger_remove(&s->q->ledger, index);
 			return matches(w, b) ? &s->drop_limit : &s->drop_misuse;
 		}
+		/* Another thread has sent it since the request was looked at: its place is that kernel's. */
+		if (b.flags & SXSK_BUF_TX_METADATA && tx > 0) {
+			(void)sxsk_priv_ledger_remove(&s->q->ledger, index);
+			return &s->drop_metadata;
+		}
 		next = held(generation_of(w) + (users == 1 ? FRAME_GENERATION : 0), users - 1,
 			    tx + 1, is_suspect(w));
 	} while (!frame_change(s->pool, index, &w, next));
@@ -306,17 +314,27 @@ static atomic_u64 *send_whole(struct sxsk_priv_socket *s, struct sxsk_buf bufs[]
 	for (uint32_t i = 0; i < n && !why; i++)
 		why = unsound(s, bufs[i], i == 0 ? ETH_HEADER : 1);
 	for (uint32_t i = 0; i < n && !why; i++) {
+		const bool asks = bufs[i].flags & SXSK_BUF_TX_METADATA;
+
 		why = send_unique(s, bufs[i]) ? NULL : send_shared(s, bufs[i]);
 		if (why) {
 			take_back(s, bufs, i);
 			drop_bufs(bufs + i, n - i);
 			return why;
 		}
+		/* Sent by another thread, and completed, in between: the time is there instead. */
+		if (asks && !sxsk_priv_tx_request_written(s->pool, bufs[i])) {
+			take_back(s, bufs, i + 1);
+			drop_bufs(bufs + i + 1, n - i - 1);
+			return &s->drop_metadata;
+		}
 		put_desc(s, at + i, bufs[i],
 			 (i + 1 < n ? XDP_PKT_CONTD : 0u) | (bufs[i].flags & XDP_TX_METADATA));
 	}
 	if (why)
 		drop_bufs(bufs, n);
+	else if (bufs[0].flags & SXSK_BUF_TX_METADATA)
+		sxsk_priv_tx_request_sent(s->pool, bufs[0]);
 	return why;
 }
 
@@ -405,6 +423,8 @@ ALWAYS_INLINE uint32_t send_first(struct sxsk_priv_socket *s, const struct sxsk_
 	const struct sxsk_priv_pool *pool = s->pool;
 	const struct tx_run r = { .words = pool->words,
 				  .chunk = pool->chunk,
+				  .most = pool->chunk - ETH_HEADER - pool->tx_metadata_len,
+				  .least = pool->tx_metadata_len,
 				  .sent = FRAME_GENERATION + FRAME_TX1(s->q->id),
 				  .pool = pool->slot << 16 };
 	const uint32_t first = at & s->tx_ring.mask, end = s->tx_ring.size - first;

@@ -520,10 +520,11 @@ static void receive(struct mem_end *to, const struct mem_end *from, uint32_t len
 static bool desc_valid(const struct mem_end *e, const struct xdp_desc *d)
 {
 	const struct sxsk_priv_pool *pool = e->socket->pool;
-	uint64_t addr = address_of(pool, d->addr),
-		 room = pool->shift ? pool->chunk - (addr & (pool->chunk - 1)) : pool->size - addr;
+	const uint64_t before = pool->tx_metadata_len, len = d->len + before,
+		       addr = address_of(pool, d->addr) - before, /* huge, if it was less */
+		room = pool->shift ? pool->chunk - (addr & (pool->chunk - 1)) : pool->size - addr;
 
-	return d->len != 0 && addr < pool->size && d->len <= room &&
+	return d->len != 0 && addr < pool->size && len <= room && len <= pool->chunk &&
 	       (d->options & ~(uint32_t)(XDP_PKT_CONTD | XDP_TX_METADATA)) == 0;
 }
 

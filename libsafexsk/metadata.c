@@ -42,7 +42,7 @@ static void write_request(const struct sxsk_priv_pool *pool, struct sxsk_buf b)
 	memcpy(metadata_at(pool, b, b.offset), &m, sizeof(m));
 }
 
-static bool is_written(const struct sxsk_priv_pool *pool, struct sxsk_buf b)
+bool sxsk_priv_tx_request_written(const struct sxsk_priv_pool *pool, struct sxsk_buf b)
 {
 	const struct sxsk_priv_tx_request *r = request_of(pool, b);
 	struct tx_metadata m;
@@ -199,11 +199,18 @@ bool sxsk_priv_tx_request_ready(struct sxsk_priv_socket *s, struct sxsk_buf b)
 		return false;
 	if (sxsk_priv_unique(b))
 		write_request(pool, b);
-	else if (FRAME_TX_OF(frame_word(pool, sxsk_buf_index(b))) > 0 || !is_written(pool, b))
+	else if (FRAME_TX_OF(frame_word(pool, sxsk_buf_index(b))) > 0 ||
+		 !sxsk_priv_tx_request_written(pool, b))
 		return false;
+	return true;
+}
+
+void sxsk_priv_tx_request_sent(const struct sxsk_priv_pool *pool, struct sxsk_buf b)
+{
+	struct sxsk_priv_tx_request *r = request_of(pool, b);
+
 	if (r->what & SXSK_METADATA_TX_TIMESTAMP)
 		store_relaxed(&r->sent, 1);
-	return true;
 }
 
 /* ---- options ----------------------------------------------------------------------------------------- */

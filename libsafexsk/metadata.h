@@ -46,6 +46,10 @@ void sxsk_priv_tx_request_copy(struct sxsk_buf from, struct sxsk_buf to);
 /* A packet's first Buf, with the flag, is about to be sent: are the requests sound, and may this socket's
  * packets have them? Then they are in the frame. */
 bool sxsk_priv_tx_request_ready(struct sxsk_priv_socket *s, struct sxsk_buf b);
+/* Is the request still in its place before the data? A kernel that sent the frame writes the time there. */
+bool sxsk_priv_tx_request_written(const struct sxsk_priv_pool *pool, struct sxsk_buf b);
+/* The packet is on its way: a time is to come, if it asked for one. */
+void sxsk_priv_tx_request_sent(const struct sxsk_priv_pool *pool, struct sxsk_buf b);
 
 /* Options that cannot be meant: -EINVAL with a sentence. Sets SOCKET_RX_METADATA. */
 int sxsk_priv_metadata_options(struct sxsk_socket_opts *o);

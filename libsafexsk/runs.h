@@ -203,8 +203,10 @@ stop:
 struct tx_run {
 	atomic_u64 *words;
 	uint64_t chunk;
-	uint64_t sent; /* the generation's increment, and TX1(queue) */
-	uint32_t pool; /* slot << 16: its handles without flags */
+	uint64_t most;  /* see send_ordinary() */
+	uint32_t least; /* offset: the pool's tx_metadata_len, for which the kernel wants room */
+	uint64_t sent;  /* the generation's increment, and TX1(queue) */
+	uint32_t pool;  /* slot << 16: its handles without flags */
 };
 
 /* The ordinary Buf is of this pool, has the frame for itself, no flags, and a length that can be sent. */
@@ -219,8 +221,8 @@ ALWAYS_INLINE bool send_ordinary(const struct tx_run *r, const struct sxsk_buf *
 		return false;
 	if (unlikely((b->flags | (uint32_t)b->pool << 16) != r->pool))
 		return false;
-	/* Too short is huge. */
-	if (unlikely((uint64_t)(len - ETH_HEADER) + offset > r->chunk - ETH_HEADER))
+	/* Too short is huge, and so is too near to the frame's start. */
+	if (unlikely((uint64_t)(len - ETH_HEADER) + (offset - r->least) > r->most))
 		return false;
 	id += r->sent;
 	if (unlikely(id & FRAME_USED_UP))

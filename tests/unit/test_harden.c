@@ -137,3 +137,22 @@ Test(harden, write_after_free_is_noticed_at_the_next_use)
 		sxsk_pool_unref(pool);
 	}
 }
+
+/* What a quarantine held is the kernel's no more, and was written to by it before. */
+Test(harden, what_comes_from_a_quarantine_is_not_a_write_after_free)
+{
+	struct sxsk_pool *pool = hardened_pool("canary");
+	struct sxsk_socket *socket = new_socket(pool, "mem:canary2", 0);
+	struct sxsk_buf b = packet(pool, 60, 1), all[64];
+	unsigned n;
+
+	count_misuse();
+	cr_assert_eq(sxsk_mem_set_link("mem:canary2", false), 0);
+	cr_assert_eq(sxsk_tx_burst(socket, &b, 1), 1); /* stays there */
+	sxsk_socket_close(socket);
+	n = take_all(pool, all, 64);
+	cr_assert_eq(n, 64, "the test's premise");
+	cr_assert_eq(sxsk_misuse_count(), 0);
+	sxsk_buf_unref_burst(all, n);
+	sxsk_pool_unref(pool);
+}

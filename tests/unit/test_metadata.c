@@ -188,6 +188,58 @@ Test(metadata, void_requests_drop_their_packet)
 	close_and_unref(s.socket, s.pool);
 }
 
+/* The kernel looks whether there is room for it in front of every packet of such a pool, asked for or not. */
+Test(metadata, packet_without_the_room_is_not_for_the_kernel)
+{
+	struct sender s = sender("mem:meta10", 248, META);
+	struct sxsk_buf bufs[2], shared;
+
+	for (unsigned bad = 0; bad < 2; bad++) {
+		bufs[0] = packet(s.pool, 100, 1);
+		bufs[1] = packet(s.pool, 100, 1);
+		bufs[0].flags = SXSK_BUF_MORE;
+		cr_assert_eq(sxsk_buf_push(&bufs[bad], 9), 0);
+		cr_assert_eq(sxsk_tx_burst(s.socket, bufs, 2), 2);
+		cr_assert_eq(socket_stats(s.socket).drop_metadata, bad + 1);
+	}
+	bufs[0] = packet(s.pool, 100, 1);
+	cr_assert_eq(sxsk_buf_push(&bufs[0], 9), 0);
+	shared = sxsk_buf_ref(bufs[0]);
+	expect_dropped(&s, shared);
+	expect_dropped(&s, bufs[0]);
+	cr_assert_eq(*s.k.tx.producer, 0);
+	bufs[0] = packet(s.pool, 100, 1);
+	cr_assert_eq(sxsk_buf_push(&bufs[0], 8), 0);
+	send_one(s.socket, bufs[0]);
+	cr_assert_eq(*s.k.tx.producer, 1, "248 bytes are enough");
+	close_and_unref(s.socket, s.pool);
+}
+
+/* A packet that was dropped has no time. */
+Test(metadata, time_of_what_was_not_sent_is_none)
+{
+	struct sender s = sender("mem:meta11", 24, META);
+	struct sxsk_buf bufs[2], keep;
+	uint64_t ns;
+
+	bufs[0] = packet(s.pool, 13, 1); /* too short */
+	cr_assert_eq(sxsk_buf_tx_timestamp(&bufs[0]), 0);
+	keep = sxsk_buf_ref(bufs[0]);
+	send_one(s.socket, bufs[0]);
+	cr_assert_eq(socket_stats(s.socket).drop_short, 1);
+	expect_error(ENODATA, "not sent", sxsk_buf_tx_time(keep, &ns));
+	sxsk_buf_unref(&keep);
+	bufs[0] = packet(s.pool, 100, 1);
+	bufs[1] = (struct sxsk_buf){ 0 }; /* its rest is none */
+	cr_assert_eq(sxsk_buf_tx_timestamp(&bufs[0]), 0);
+	keep = sxsk_buf_ref(bufs[0]);
+	bufs[0].flags |= SXSK_BUF_MORE;
+	cr_assert_eq(sxsk_tx_burst(s.socket, bufs, 2), 2);
+	expect_error(ENODATA, "not sent", sxsk_buf_tx_time(keep, &ns));
+	sxsk_buf_unref(&keep);
+	close_and_unref(s.socket, s.pool);
+}
+
 Test(metadata, pool_without_it_drops_a_flag_by_hand)
 {
 	struct sxsk_pool *pool = new_pool(64);

@@ -42,7 +42,8 @@ struct sxsk_pool_opts {
 	uint32_t user_size;   /**< bytes of user area per frame, rounded up to 8, at most 4096; 0 */
 	uint32_t flags;       /**< SXSK_POOL_*; 0 */
 	/** Bytes before each packet's data for what it asks of the device, see metadata.h: at least
-	 * SXSK_TX_METADATA_LEN, a multiple of 8, below 256; 0 */
+	 * SXSK_TX_METADATA_LEN, a multiple of 8, below 256; 0. The kernel wants them before every Buf that is
+	 * sent, also where nothing is asked: one without them is dropped and counted (drop_metadata) */
 	uint32_t tx_metadata_len;
 	const char *harden; /**< hardened levels, comma-separated: none, race-safe, fifo, canary,
 			       * history, trace, guard, poison; NULL: the environment's
