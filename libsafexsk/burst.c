@@ -314,7 +314,7 @@ unsigned sxsk_rx_burst(struct sxsk_socket *socket, struct sxsk_buf bufs[], unsig
 	s = __atomic_load_n(&t->direct, __ATOMIC_RELAXED); /* once, as in unref_to_fill() */
 	if (unlikely(!s || t->direct_cookie != cookie))
 		s = receive_from(t, socket);
-	if (unlikely(!s) || !half_enter(s, &s->rx, cookie, t, "sxsk_rx_burst"))
+	if (unlikely(!s) || half_enter(s, &s->rx, cookie, t, "sxsk_rx_burst") != 0)
 		return 0;
 	if (likely(!load_relaxed(&s->failed) && n > 0))
 		got = likely(!(s->flags & ODD_RX)) ? receive(s, t, bufs, n) :
@@ -490,7 +490,7 @@ unsigned sxsk_tx_burst(struct sxsk_socket *socket, struct sxsk_buf bufs[], unsig
 	unsigned taken = 0;
 
 	if (unlikely(!s || !t) ||
-	    !half_enter(s, &s->tx, (uint64_t)(uintptr_t)socket, t, "sxsk_tx_burst"))
+	    half_enter(s, &s->tx, (uint64_t)(uintptr_t)socket, t, "sxsk_tx_burst") != 0)
 		return 0;
 	if (likely(!(s->flags & ODD_TX) && !load_relaxed(&s->failed))) {
 		reap_to_fill(s, t);
@@ -530,6 +530,8 @@ uint32_t sxsk_priv_tend_own(struct sxsk_priv_socket *s, uint64_t cookie, struct 
 	if (load_relaxed(&s->tx.owner) != load_relaxed(&t->tid) || load_relaxed(&s->tx.busy) ||
 	    load_relaxed(&t->tending)) /* a signal handler's drain during ours, or during a send */
 		return 0;
+	if (!idle && load_relaxed(&t->inside) != (uint64_t)(uintptr_t)&s->rx)
+		return 0; /* likewise: its thread is in another half, and may have the lock of this queue */
 	if (idle) /* in a drain: a handler's bursts are refused, as in any call. Release: as below */
 		store_release(&t->inside, (uint64_t)(uintptr_t)&s->tx);
 	store_relaxed(&s->tx.direct, 1);

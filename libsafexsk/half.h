@@ -41,14 +41,15 @@ int sxsk_priv_half_refused(struct sxsk_priv_socket *s, uint64_t cookie, uint32_t
 void sxsk_priv_half_take_over(struct sxsk_priv_half *half, struct sxsk_priv_thread *t)
 	__attribute__((cold));
 
-static inline bool half_enter(struct sxsk_priv_socket *s, struct sxsk_priv_half *half,
-			      uint64_t cookie, struct sxsk_priv_thread *t, const char *function)
+/* 0, or -errno as sxsk_priv_half_refused(). */
+static inline int half_enter(struct sxsk_priv_socket *s, struct sxsk_priv_half *half,
+			     uint64_t cookie, struct sxsk_priv_thread *t, const char *function)
 {
 	uint32_t other, tid = load_relaxed(&t->tid);
 
 	if (unlikely(load_relaxed(
 		    &t->inside))) /* a misuse or signal handler that calls the library */
-		return sxsk_priv_half_refused(s, cookie, tid, function), false;
+		return sxsk_priv_half_refused(s, cookie, tid, function);
 	/* Release: a close that waits for the half before this one may find this value in the place of the
 	 * 0 that this thread left there, and must see no less. Free on x86. */
 	store_release(&t->inside, (uint64_t)(uintptr_t)half);
@@ -58,12 +59,12 @@ static inline bool half_enter(struct sxsk_priv_socket *s, struct sxsk_priv_half 
 	if (unlikely(load_acquire(&s->state) != SOCKET_OPEN || load_relaxed(&s->cookie) != cookie ||
 		     other)) {
 		store_release(&t->inside, 0);
-		return sxsk_priv_half_refused(s, cookie, other, function), false;
+		return sxsk_priv_half_refused(s, cookie, other, function);
 	}
 	store_relaxed(&half->busy, tid);
 	if (unlikely(load_relaxed(&half->owner) != tid))
 		sxsk_priv_half_take_over(half, t);
-	return true;
+	return 0;
 }
 
 static inline void half_leave(struct sxsk_priv_half *half, struct sxsk_priv_thread *t)

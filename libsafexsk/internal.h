@@ -362,6 +362,7 @@ struct sxsk_priv_thread *sxsk_priv_thread_slow(void); /* NULL: no memory, or a f
 bool sxsk_priv_thread_inside(const void *place, const struct sxsk_priv_thread *self);
 /* Is this thread waiting in this half, among others? */
 bool sxsk_priv_thread_waits(struct sxsk_priv_thread *t, const void *place);
+bool sxsk_priv_thread_at(struct sxsk_priv_thread *t, const void *place); /* waiting included */
 uint32_t sxsk_priv_pool_slot(void);    /* under the lock; 0 = none */
 uint32_t sxsk_priv_socket_slot(void);  /* under the lock; 0 = none */
 uint32_t sxsk_priv_queue_slot(void);   /* under the lock; 0 = none */

@@ -249,17 +249,22 @@ bool sxsk_priv_thread_waits(struct sxsk_priv_thread *t, const void *place)
 	return false;
 }
 
+bool sxsk_priv_thread_at(struct sxsk_priv_thread *t, const void *place)
+{
+	/* Acquire: pairs with the release in half_leave, so that what the thread did in the half
+	 * happens before the close that saw it gone. */
+	return load_acquire(&t->inside) == (uint64_t)(uintptr_t)place ||
+	       load_acquire(&t->tending) == (uint64_t)(uintptr_t)place ||
+	       load_acquire(&t->visiting) == (uint64_t)(uintptr_t)place ||
+	       sxsk_priv_thread_waits(t, place);
+}
+
 bool sxsk_priv_thread_inside(const void *place, const struct sxsk_priv_thread *self)
 {
 	struct sxsk_priv_thread *t = atomic_load_explicit(&threads, memory_order_acquire);
 
-	/* Acquire: pairs with the release in half_leave, so that what the thread did in the half
-	 * happens before the close that saw it gone. */
 	for (; t; t = t->next)
-		if (t != self && (load_acquire(&t->inside) == (uint64_t)(uintptr_t)place ||
-				  load_acquire(&t->tending) == (uint64_t)(uintptr_t)place ||
-				  load_acquire(&t->visiting) == (uint64_t)(uintptr_t)place ||
-				  sxsk_priv_thread_waits(t, place)))
+		if (t != self && sxsk_priv_thread_at(t, place))
 			return true;
 	return false;
 }

@@ -657,8 +657,6 @@ void sxsk_socket_close(struct sxsk_socket *socket)
 	struct sxsk_priv_thread *t;
 	struct sxsk_priv_socket *s;
 	struct sxsk_priv_pool *pool;
-	uint64_t inside;
-
 	if (!socket)
 		return;
 	if (sxsk_priv_socket_inherited((uint32_t)(uintptr_t)socket & 0xffff)) {
@@ -669,11 +667,9 @@ void sxsk_socket_close(struct sxsk_socket *socket)
 	s = sxsk_priv_socket_of(socket, "sxsk_socket_close");
 	if (!s)
 		return;
-	inside = t ? load_relaxed(&t->inside) : 0;
-	/* In a wait for several sockets it is, as it were, inside of all of these. */
-	if (t && (sxsk_priv_thread_waits(t, &s->rx) || sxsk_priv_thread_waits(t, &s->tx)))
-		inside = (uint64_t)(uintptr_t)&s->rx;
-	if (inside == (uint64_t)(uintptr_t)&s->rx || inside == (uint64_t)(uintptr_t)&s->tx) {
+	/* By a misuse or signal handler. */
+	if (t && (sxsk_priv_thread_at(t, &s->rx) || sxsk_priv_thread_at(t, &s->tx) ||
+		  sxsk_priv_thread_at(t, s))) {
 		sxsk_priv_misuse(SXSK_MISUSE_THREADS, "sxsk_socket_close", s->pool, UINT32_MAX,
 				 "the socket on %s is closed from inside its own call",
 				 s->q->device.name);

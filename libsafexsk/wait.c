@@ -246,14 +246,20 @@ static int look_up(struct waiter *w, struct sxsk_socket *socket, unsigned events
 	return 0;
 }
 
+/* Misuse is -EINVAL here: a descriptor is not what the caller gave. */
+static int refused(int err)
+{
+	return err == -ESHUTDOWN ? err : -EINVAL;
+}
+
 static int wait_one(struct waiter *w, int timeout_ms, const char *function)
 {
 	struct sxsk_priv_socket *s = w->s;
 	const unsigned events = w->events;
-	int ret;
+	int ret = half_enter(s, w->half, w->cookie, w->t, function);
 
-	if (!half_enter(s, w->half, w->cookie, w->t, function))
-		return -ESHUTDOWN;
+	if (ret)
+		return refused(ret);
 	w->lane = lane_of(w->t, load_relaxed(&s->pool_cookie));
 	w->stock = w->lane ? &w->lane->stock : &w->half->stock;
 	ret = missing_half(s, events);
@@ -297,14 +303,15 @@ static int join(struct waiter *w, const char *function)
 	if (load_acquire(&w->s->state) == SOCKET_OPEN && load_relaxed(&w->s->cookie) == w->cookie)
 		return 0;
 	store_release(&t->waiting, n);
-	(void)sxsk_priv_half_refused(w->s, w->cookie, 0, function);
-	return -ESHUTDOWN;
+	return refused(sxsk_priv_half_refused(w->s, w->cookie, 0, function));
 }
 
-static void set_busy(const struct waiter w[], unsigned n, uint32_t tid)
+/* From `was` to `tid`. Another thread may be there: by misuse, of which the next question tells. */
+static void set_busy(const struct waiter w[], unsigned n, uint32_t was, uint32_t tid)
 {
 	for (unsigned i = 0; i < n; i++)
-		store_release(&w[i].half->busy, tid); /* release: as half_leave() */
+		if (load_relaxed(&w[i].half->busy) == was)
+			store_release(&w[i].half->busy, tid); /* release: as half_leave() */
 }
 
 /* Ask each. Returns how many have events, or the first one's -errno; *ret_soon: look again soon. */
@@ -338,12 +345,12 @@ static int wait_all(struct waiter w[], struct sxsk_wait waits[], unsigned n, int
 
 		if (left == 0)
 			break;
-		set_busy(w, n, load_relaxed(&w->t->tid));
+		set_busy(w, n, 0, load_relaxed(&w->t->tid));
 		got = poll(fds, n, (int)(left < slice ? left : slice));
 		if (got < 0)
 			got = sxsk_priv_fail(errno, "the wait was interrupted: %s",
 					     strerror(errno));
-		set_busy(w, n, 0);
+		set_busy(w, n, load_relaxed(&w->t->tid), 0);
 		if (got < 0)
 			break;
 	}

@@ -507,6 +507,28 @@ Test(socket, close_from_inside_its_own_call_is_refused)
 	close_and_unref(own, pool);
 }
 
+/* A signal handler's close: its thread's record says where it is, which may be a place besides the half. */
+Test(socket, close_of_what_its_thread_works_in_is_refused)
+{
+	struct sxsk_pool *pool = new_pool(64);
+	struct sxsk_socket *socket = new_socket(pool, "mem:works", 0);
+	struct sxsk_priv_socket *s = inner_socket(socket);
+	struct sxsk_priv_thread *t = thread_self();
+	const struct {
+		atomic_u64 *record;
+		void *place;
+	} at[] = { { &t->tending, &s->rx }, { &t->tending, &s->tx }, { &t->visiting, s } };
+
+	count_misuse();
+	for (unsigned i = 0; i < 3; i++) {
+		store_relaxed(at[i].record, (uint64_t)(uintptr_t)at[i].place);
+		expect_misuse(SXSK_MISUSE_THREADS, "sxsk_socket_close", sxsk_socket_close(socket));
+		store_relaxed(at[i].record, 0);
+	}
+	cr_assert_eq(sxsk_socket_error(socket), 0, "still open");
+	close_and_unref(socket, pool);
+}
+
 struct traffic {
 	struct sxsk_socket *socket;
 	struct sxsk_pool *pool;
