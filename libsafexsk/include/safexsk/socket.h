@@ -46,15 +46,18 @@ enum sxsk_attach {
 enum sxsk_socket_flags {
 	/** Send only: no frames in FILL, and no program, whatever `steer` says. */
 	SXSK_SOCKET_NO_RX = 1u << 0,
-	SXSK_SOCKET_NO_TX = 1u << 1,          /**< receive only */
-	SXSK_SOCKET_MULTI_BUFFER = 1u << 2,   /**< packets longer than a frame, both ways */
+	SXSK_SOCKET_NO_TX = 1u << 1, /**< receive only */
+	/** Packets longer than a frame, both ways. sxsk_rx_burst() then wants room for the longest,
+	 * SXSK_MAX_FRAGS Bufs: less is misuse. */
+	SXSK_SOCKET_MULTI_BUFFER = 1u << 2,
 	SXSK_SOCKET_NO_NEED_WAKEUP = 1u << 3, /**< bind without XDP_USE_NEED_WAKEUP */
 	/** Several sockets of this process on one queue, all of them with this flag and one pool. They
 	 * share FILL and COMPLETION, under a lock, so each burst of theirs costs two atomic RMW; who
 	 * reaps, reaps for all. The program tells which packets are whose, see prog.h. */
 	SXSK_SOCKET_SHARE_QUEUE = 1u << 4,
 	/** SXSK_SOCKET_MULTI_BUFFER if a packet of the interface's MTU (at open) does not fit one frame;
-	 * sxsk_socket_stats() says what came of it */
+	 * sxsk_socket_stats() says what came of it. So who sets it receives SXSK_MAX_FRAGS Bufs or more at a
+	 * time */
 	SXSK_SOCKET_MULTI_BUFFER_AUTO = 1u << 5,
 	/** With busy_poll_us: leave the interface's NAPI settings as they are. */
 	SXSK_SOCKET_KEEP_NAPI = 1u << 6,
@@ -68,7 +71,7 @@ enum sxsk_wait_events {
 };
 
 /** Bufs of one packet on a multi-buffer socket: the kernel's limit in copy mode (MAX_SKB_FRAGS, 17, and
- * the linear part). */
+ * the linear part). A burst is received into no less room than that, see sxsk_rx_burst(). */
 #define SXSK_MAX_FRAGS 18
 
 /** Socket options. Zero means the default everywhere; set sz = sizeof(struct sxsk_socket_opts). */
@@ -254,10 +257,13 @@ SXSK_API SXSK_MUST_CHECK int sxsk_socket_open_all(struct sxsk_socket *ret_socket
  */
 SXSK_API void sxsk_socket_close(struct sxsk_socket *socket);
 
-/** Receive up to n packets' Bufs; refill the FILL ring.
+/** Receive up to n Bufs, whole packets; refill the FILL ring. On a socket that is multi-buffer, also by
+ * SXSK_SOCKET_MULTI_BUFFER_AUTO, n is SXSK_MAX_FRAGS or more (or 0, which does nothing).
  *
- * Returns:   how many; 0 when none are there or on error (sxsk_socket_error())
- * Errors:    misuse: SXSK_MISUSE_CLOSED, SXSK_MISUSE_THREADS
+ * Returns:   how many; 0 when none are there, on a socket opened with SXSK_SOCKET_NO_RX, or on error
+ *            (sxsk_socket_error())
+ * Errors:    misuse: SXSK_MISUSE_CLOSED, SXSK_MISUSE_THREADS, SXSK_MISUSE_ARGUMENT (n under SXSK_MAX_FRAGS on
+ *            a multi-buffer socket)
  * Ownership: returns owned
  * Threads:   one consumer per socket; lock-free
  * Ordering:  acquire on the kernel's writes
@@ -310,7 +316,7 @@ SXSK_API SXSK_MUST_CHECK int sxsk_socket_wait(struct sxsk_socket *socket, unsign
 struct sxsk_wait {
 	struct sxsk_socket *socket;
 	unsigned events; /**< SXSK_WAIT_*, at least one: the halves are the caller's as in sxsk_socket_wait() */
-	int got;         /**< what came of it: events (SXSK_WAIT_*), 0, or -errno */
+	int got; /**< what came of it: events (SXSK_WAIT_*), 0, or -errno */
 };
 
 /** Sockets that one call may wait for. For more of them there is sxsk_socket_fd(). */
