@@ -199,20 +199,23 @@ struct sxsk_socket_stats {
  * pool, on several queues and interfaces. "mem:NAME" is the in-process device (see mem.h).
  *
  * Returns:   0 and *ret_socket, or -errno and *ret_socket untouched
- * Errors:    -EINVAL (an option or name; no such queue), -ENODEV (no such interface), -EBUSY (queue
- *            taken, or a foreign XDP program attached; no place in the dispatcher; other NAPI settings),
- *            -EPERM (needs CAP_NET_RAW, and CAP_NET_ADMIN and CAP_BPF for the program; for the dispatcher
- *            see prog.h, for busy polling its options), -EOPNOTSUPP (zero-copy or native refused by the
- *            driver; no busy polling, or no dispatcher, in this kernel),
- *            -ENOBUFS (locked memory), -ENOMEM, -ENFILE (SXSK_MAX_SOCKETS), -ESHUTDOWN;
- *            misuse: SXSK_MISUSE_POOL, SXSK_MISUSE_PROG (then -EINVAL)
+ * Errors:    -EINVAL (an option or name; no such queue), -ENODEV (no such interface), -ENETDOWN (it is
+ *            down, and its driver wants it up), -EBUSY (queue taken, or a foreign XDP program attached; no
+ *            place in the dispatcher; other NAPI settings), -EPERM or -EACCES (needs CAP_NET_RAW, and
+ *            CAP_NET_ADMIN and CAP_BPF for the program; for the dispatcher see prog.h, for busy polling and
+ *            netns the options), -EOPNOTSUPP (zero-copy, native or metadata refused by the driver; no busy
+ *            polling, or no dispatcher, in this kernel, or one that is too old; SXSK_SOCKET_SHARE_QUEUE or
+ *            zero-copy on "mem:NAME"), -ENOSPC or -ERANGE (a native program refused: too few queues, MTU too
+ *            large), -EAFNOSUPPORT (no AF_XDP in this kernel), -ENOENT (no such netns), -ENOBUFS (locked
+ *            memory), -ENOMEM, -EMFILE (descriptors), -ENFILE (SXSK_MAX_SOCKETS; descriptors), -ESHUTDOWN
+ *            (the pool has no owner and no socket); misuse: SXSK_MISUSE_POOL, SXSK_MISUSE_PROG (then -EINVAL)
  * Ownership: returns owned (sxsk_socket_close); shares the pool and the program
  * Threads:   any thread; blocking (up to 2 s while the queue's last socket is being torn down)
  * Ordering:  the caller publishes the pointer to other threads
- * Syscalls:  socket, setsockopt, getsockopt, mmap, bind, bpf, membarrier, epoll_create1, eventfd2; with
- *            netns openat, setns; for busy polling fsopen, fsconfig, fsmount, openat, pread64, pwrite64;
- *            for the dispatcher what libxdp makes, in a thread (clone3, unshare, setns, openat, flock,
- *            mkdir, unlink, rmdir)
+ * Syscalls:  socket, setsockopt, getsockopt, ioctl, stat, mmap, madvise, bind, bpf, membarrier,
+ *            epoll_create1, epoll_ctl, eventfd2, read, nanosleep; for the program netlink; with netns openat,
+ *            setns; for busy polling fsopen, fsconfig, fsmount, openat, pread64, pwrite64; for the dispatcher
+ *            what libxdp makes, in a thread (clone3, unshare, setns, openat, flock, mkdir, unlink, rmdir)
  * Since:     0.1
  * Source:    Linux Documentation/networking/af_xdp.rst
  */
@@ -250,8 +253,9 @@ SXSK_API SXSK_MUST_CHECK int sxsk_socket_open_all(struct sxsk_socket *ret_socket
  * Ownership: takes
  * Threads:   any thread; blocking until other threads left the socket (about a millisecond)
  * Ordering:  everything other threads did in the socket's calls happens before the return
- * Syscalls:  membarrier, bpf, write, munmap, close; after busy polling pread64, pwrite64; in the dispatcher
- *            as sxsk_socket_open()
+ * Syscalls:  membarrier, bpf, sendto, recvfrom, write, nanosleep, munmap, madvise, close; stat, socket and
+ *            ioctl to see which interfaces are gone; after busy polling pread64, pwrite64; in the
+ *            dispatcher as sxsk_socket_open()
  * Since:     0.1
  * Source:    the asymmetric fence: membarrier(2)
  */
@@ -265,10 +269,12 @@ SXSK_API void sxsk_socket_close(struct sxsk_socket *socket);
  * Errors:    misuse: SXSK_MISUSE_CLOSED, SXSK_MISUSE_THREADS, SXSK_MISUSE_ARGUMENT (n under SXSK_MAX_FRAGS on
  *            a multi-buffer socket)
  * Ownership: returns owned
- * Threads:   one consumer per socket; lock-free
+ * Threads:   one consumer per socket; lock-free, but for the queue's lock with SXSK_SOCKET_SHARE_QUEUE,
+ *            and a short spin when another thread used the half before
  * Ordering:  acquire on the kernel's writes
  * Syscalls:  recvfrom when the driver asks for a wake-up, and with busy polling when there is nothing;
- *            epoll_ctl once when busy after a wait
+ *            epoll_ctl once when busy after a wait; write on an eventfd when somebody waits for frames;
+ *            membarrier when another thread used the half before; futex for the queue's lock
  * Since:     0.1
  * Source:    DPDK's rte_eth_rx_burst
  */
@@ -277,16 +283,19 @@ SXSK_API SXSK_MUST_CHECK unsigned sxsk_rx_burst(struct sxsk_socket *socket, stru
 
 /** Send up to n Bufs: reap completions, queue, kick. A packet that cannot be sent (null, under 14
  * bytes, of another pool ...) is taken, freed and counted with its cause, so that a burst never
- * livelocks. n = 0 only reaps and kicks. The taken handles are dead, not cleared.
+ * livelocks. So is one whose end is not among the n (drop_limit): a call gets whole packets. n = 0 only
+ * reaps and kicks. The taken handles are dead, not cleared.
  *
  * Returns:   how many were taken, a prefix; fewer when the ring is full or on error
- *            (sxsk_socket_error())
+ *            (sxsk_socket_error()); 0 on a socket opened with SXSK_SOCKET_NO_TX
  * Errors:    misuse: SXSK_MISUSE_CLOSED, SXSK_MISUSE_THREADS, and per element (taken and nulled)
  * Ownership: takes [0,ret)
- * Threads:   one producer per socket; lock-free
+ * Threads:   one producer per socket; lock-free, but for the queue's lock with SXSK_SOCKET_SHARE_QUEUE,
+ *            and a short spin when another thread used the half before
  * Ordering:  release on the caller's writes to the packets
  * Syscalls:  sendto when the kernel asks for a wake-up, and with busy polling while something is out;
- *            then also poll, for drivers that sendto does not get to
+ *            then also poll, for drivers that sendto does not get to; as sxsk_rx_burst(), whose FILL ring
+ *            gets what comes back
  * Since:     0.1
  * Source:    DPDK's rte_eth_tx_burst
  */
@@ -299,13 +308,14 @@ SXSK_API SXSK_MUST_CHECK unsigned sxsk_tx_burst(struct sxsk_socket *socket, stru
  * caller's own epoll on sxsk_socket_fd() calls it with time-out 0 before each sleep and after each wake.
  *
  * Returns:   events (SXSK_WAIT_*), 0 = time-out, or -errno
- * Errors:    -EINTR, -ENETDOWN (interface down), -ENXIO (interface removed), -ESHUTDOWN (closed
- *            meanwhile), -EPROTO (poisoned), -EINVAL (no events, or of a half that the socket was opened
- *            without); misuse: SXSK_MISUSE_CLOSED (-EINVAL)
+ * Errors:    -EINTR, -ENETDOWN (interface down), -ENXIO (interface removed), -ESHUTDOWN (being closed),
+ *            -EPROTO (poisoned), -EINVAL (no events, unknown ones, or of a half that the socket was opened
+ *            without), -ENOMEM, -ENOSPC (fs.epoll.max_user_watches); misuse: SXSK_MISUSE_CLOSED,
+ *            SXSK_MISUSE_THREADS (then -EINVAL)
  * Ownership: borrows
  * Threads:   one consumer (RX), one producer (TX); blocking, timeout_ms milliseconds (-1: for ever)
  * Ordering:  none
- * Syscalls:  epoll_wait, epoll_ctl, sendto, recvfrom
+ * Syscalls:  epoll_wait, epoll_ctl, read; sendto, recvfrom, write, membarrier and poll as the bursts
  * Since:     0.1
  * Source:    own
  */
@@ -332,15 +342,17 @@ struct sxsk_wait {
  * Ownership: borrows
  * Threads:   one consumer (RX) and one producer (TX) of each; blocking, timeout_ms milliseconds (-1: for ever)
  * Ordering:  none
- * Syscalls:  poll, epoll_wait, epoll_ctl, sendto, recvfrom, getsockopt, ioctl
+ * Syscalls:  poll; as sxsk_socket_wait()
  * Since:     0.1
  * Source:    poll(2)
  */
 SXSK_API SXSK_MUST_CHECK int sxsk_sockets_wait(struct sxsk_wait waits[], unsigned n,
 					       int timeout_ms);
 
-/** A descriptor for the caller's own poll or epoll: readable when sxsk_socket_wait() would return.
- * Call sxsk_socket_wait(socket, events, 0) before each sleep and after each wake.
+/** A descriptor for the caller's own poll or epoll: readable when packets have come, when sxsk_socket_wake() was
+ * called, and when a frame comes home to a receiver without any. Call sxsk_socket_wait(socket, events, 0)
+ * with SXSK_WAIT_RX before each sleep and after each wake. It tells neither of room to send and completions,
+ * nor of the link: sleep 1 ms at most while something is to be sent, 250 ms at most to see the interface go.
  *
  * Returns:   the descriptor, or -errno
  * Errors:    misuse: SXSK_MISUSE_CLOSED (then -EBADF)
@@ -361,7 +373,7 @@ SXSK_API SXSK_MUST_CHECK int sxsk_socket_fd(struct sxsk_socket *socket);
  * Ownership: borrows
  * Threads:   any thread; wait-free
  * Ordering:  none
- * Syscalls:  getsockopt, ioctl
+ * Syscalls:  recvfrom
  * Since:     0.1
  * Source:    own
  */
