@@ -37,7 +37,7 @@ struct sxsk_handover {
  * given back.
  *
  * Returns:   0 or -errno
- * Errors:    -EINVAL (size is not a power of two from 2 to 2^30)
+ * Errors:    -EINVAL (size is not a power of two from 2 to 2^30); it sets no sxsk_last_error()
  * Ownership: lends bufs (room for `size` Bufs) until the last use of the queue
  * Threads:   caller locks: before either side starts
  * Ordering:  the caller publishes the queue to both threads
