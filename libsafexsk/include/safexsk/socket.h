@@ -355,7 +355,7 @@ SXSK_API SXSK_MUST_CHECK int sxsk_sockets_wait(struct sxsk_wait waits[], unsigne
  * nor of the link: sleep 1 ms at most while something is to be sent, 250 ms at most to see the interface go.
  *
  * Returns:   the descriptor, or -errno
- * Errors:    misuse: SXSK_MISUSE_CLOSED (then -EBADF)
+ * Errors:    -EBADF (being closed); misuse: SXSK_MISUSE_CLOSED (then -EBADF)
  * Ownership: lends until close
  * Threads:   any thread; wait-free
  * Ordering:  none
