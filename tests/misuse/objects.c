@@ -127,6 +127,24 @@ static bool receive_after_close(struct stage *st)
 	return sxsk_rx_burst(closed(st), &b, 1) == 0;
 }
 
+static bool receive_less_than_a_packet(struct stage *st)
+{
+	struct sxsk_socket_opts o = { .sz = sizeof(o), .flags = SXSK_SOCKET_MULTI_BUFFER };
+	struct sxsk_buf bufs[SXSK_MAX_FRAGS], b = take(st->other_pool);
+	struct sxsk_socket *s;
+
+	sxsk_socket_close(st->a);
+	MUST(sxsk_socket_open(&s, st->pool, "mem:misuse", 0, &o) == 0);
+	send_one(st->b, b);
+	if (sxsk_rx_burst(s, bufs, SXSK_MAX_FRAGS - 1) != 0)
+		return false;
+	/* It is still there. */
+	if (sxsk_rx_burst(s, bufs, SXSK_MAX_FRAGS) != 1)
+		return false;
+	sxsk_buf_unref(&bufs[0]);
+	return no_frame_lost(st->pool, 0);
+}
+
 static bool send_after_close(struct stage *st)
 {
 	struct sxsk_buf b = take(st->pool);
@@ -430,6 +448,8 @@ const struct row object_rows[] = {
 	{ "NULL as a pool", ALWAYS, NULL, KIND(POOL), null_pool },
 	{ "stats without their size", ALWAYS, NULL, KIND(ARGUMENT), stats_without_size },
 	{ "receive after close", ALWAYS, NULL, KIND(CLOSED), receive_after_close },
+	{ "receive less than SXSK_MAX_FRAGS on a multi-buffer socket", ALWAYS, NULL, KIND(ARGUMENT),
+	  receive_less_than_a_packet },
 	{ "send after close", ALWAYS, NULL, KIND(CLOSED), send_after_close },
 	{ "close twice", ALWAYS, NULL, KIND(CLOSED), close_twice },
 	{ "stats after close", ALWAYS, NULL, KIND(CLOSED), stats_after_close },

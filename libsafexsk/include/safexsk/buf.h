@@ -258,8 +258,9 @@ static inline struct sxsk_pool *sxsk_buf_pool(struct sxsk_buf b)
 /** Extend the data towards the chunk's start by n bytes (to put a header in front). It changes this
  * handle's view only, so it works on shared Bufs too.
  *
- * Returns:   0, or -EMSGSIZE and *b unchanged
- * Errors:    -EMSGSIZE (no room); misuse: SXSK_MISUSE_STALE (then -EINVAL)
+ * Returns:   0, or -errno and *b unchanged
+ * Errors:    -EMSGSIZE (no room), -EINVAL (null handle); misuse: SXSK_MISUSE_STALE,
+ *            SXSK_MISUSE_FORGED (then -EINVAL)
  * Ownership: borrows
  * Threads:   caller locks the handle variable; wait-free
  * Ordering:  none
@@ -278,8 +279,9 @@ static inline SXSK_MUST_CHECK int sxsk_buf_push(struct sxsk_buf *b, uint32_t n)
 
 /** Drop n bytes from the data's start (to step over a header). Otherwise as sxsk_buf_push().
  *
- * Returns:   0, or -EMSGSIZE and *b unchanged
- * Errors:    -EMSGSIZE (fewer than n bytes); misuse: SXSK_MISUSE_STALE (then -EINVAL)
+ * Returns:   0, or -errno and *b unchanged
+ * Errors:    -EMSGSIZE (fewer than n bytes), -EINVAL (null handle); misuse: SXSK_MISUSE_STALE,
+ *            SXSK_MISUSE_FORGED (then -EINVAL)
  * Ownership: borrows
  * Threads:   caller locks the handle variable; wait-free
  * Ordering:  none
@@ -298,8 +300,9 @@ static inline SXSK_MUST_CHECK int sxsk_buf_pull(struct sxsk_buf *b, uint32_t n)
 
 /** Extend the data at its end by n bytes. Otherwise as sxsk_buf_push().
  *
- * Returns:   0, or -EMSGSIZE and *b unchanged
- * Errors:    -EMSGSIZE (no room); misuse: SXSK_MISUSE_STALE (then -EINVAL)
+ * Returns:   0, or -errno and *b unchanged
+ * Errors:    -EMSGSIZE (no room), -EINVAL (null handle); misuse: SXSK_MISUSE_STALE,
+ *            SXSK_MISUSE_FORGED (then -EINVAL)
  * Ownership: borrows
  * Threads:   caller locks the handle variable; wait-free
  * Ordering:  none
@@ -317,8 +320,9 @@ static inline SXSK_MUST_CHECK int sxsk_buf_put(struct sxsk_buf *b, uint32_t n)
 
 /** Set the data's length to n bytes, shorter or longer. Otherwise as sxsk_buf_push().
  *
- * Returns:   0, or -EMSGSIZE and *b unchanged
- * Errors:    -EMSGSIZE (past the chunk's end); misuse: SXSK_MISUSE_STALE (then -EINVAL)
+ * Returns:   0, or -errno and *b unchanged
+ * Errors:    -EMSGSIZE (past the chunk's end), -EINVAL (null handle); misuse: SXSK_MISUSE_STALE,
+ *            SXSK_MISUSE_FORGED (then -EINVAL)
  * Ownership: borrows
  * Threads:   caller locks the handle variable; wait-free
  * Ordering:  none
@@ -360,7 +364,9 @@ SXSK_API SXSK_MUST_CHECK struct sxsk_buf sxsk_buf_ref(struct sxsk_buf b);
  * Threads:   any thread with a reference; lock-free; no atomic RMW for a unique Buf when the calling
  *            thread has a lane
  * Ordering:  release; acquire by whoever takes the frame home
- * Syscalls:  munmap when it was the last frame of a pool without owners
+ * Syscalls:  recvfrom when the frame goes straight to a FILL ring whose driver asks for a wake-up; write on an
+ *            eventfd when somebody waits for frames; munmap and madvise when it was the last frame of a
+ *            pool without owners; at hardened levels mprotect, rt_sigprocmask
  * Since:     0.1
  * Source:    Linux refcount.h
  */
@@ -388,7 +394,7 @@ SXSK_API void sxsk_buf_unref_burst(struct sxsk_buf bufs[], unsigned n);
  * Ownership: borrows b; *ret_copy returns owned
  * Threads:   any thread with a reference; lock-free
  * Ordering:  as sxsk_pool_alloc()
- * Syscalls:  none
+ * Syscalls:  as sxsk_pool_alloc()
  * Since:     0.1
  * Source:    skb_copy
  */
@@ -403,7 +409,7 @@ SXSK_API SXSK_MUST_CHECK int sxsk_buf_copy(struct sxsk_pool *to, struct sxsk_buf
  * Ownership: takes the old reference on success; *b returns owned
  * Threads:   caller locks the handle variable; lock-free
  * Ordering:  as sxsk_buf_copy() and sxsk_buf_unref()
- * Syscalls:  as sxsk_buf_unref()
+ * Syscalls:  as sxsk_buf_copy() and sxsk_buf_unref()
  * Since:     0.1
  * Source:    skb_unshare
  */

@@ -52,9 +52,9 @@ struct sxsk_flow_table;
  * Returns:   0 and *ret_table, or -errno and *ret_table untouched
  * Errors:    -EINVAL (room is not from 1 to 2^24), -ENOMEM
  * Ownership: returns owned (sxsk_flow_table_destroy)
- * Threads:   any thread; wait-free
+ * Threads:   any thread; blocking
  * Ordering:  none
- * Syscalls:  none
+ * Syscalls:  those of malloc(3)
  * Since:     0.1
  * Source:    own
  */
@@ -62,7 +62,7 @@ SXSK_API SXSK_MUST_CHECK int sxsk_flow_table_create(struct sxsk_flow_table **ret
 						    uint32_t room);
 
 /** Count a packet of n Bufs. Flows beyond the table's room (about that: it looks in few places) are counted
- * together, as others.
+ * together, as others. One whose first handle is null, or dead (after the misuse), counts as not IP.
  *
  * Returns:   nothing
  * Errors:    misuse: as sxsk_buf_data()
@@ -109,7 +109,7 @@ SXSK_API void sxsk_flow_table_print(const struct sxsk_flow_table *table, unsigne
  * Ownership: takes
  * Threads:   caller locks: one thread at a time for each table
  * Ordering:  none
- * Syscalls:  none
+ * Syscalls:  those of free(3)
  * Since:     0.1
  * Source:    own
  */

@@ -4,10 +4,13 @@
  * Moving a Buf moves its reference, so nothing is counted; the queue's release and acquire are the
  * ordering that the Buf's next owner needs. Packets of several Bufs go in and come out whole.
  *
- *     receiver:  n = sxsk_rx_burst(in, bufs, sxsk_handover_room(&q, 1));
- *                sxsk_handover_push(&q, bufs, n);
+ *     receiver:  n = sxsk_handover_room(&q, SXSK_MAX_FRAGS);  that or more, or 0; q.size is more
+ *                n = sxsk_rx_burst(in, bufs, n < 64 ? n : 64);
+ *                pushed = sxsk_handover_push(&q, bufs, n);       all of them: there is room
+ *                sxsk_buf_unref_burst(bufs + pushed, n - pushed);
  *     sender:    n = sxsk_handover_pop(&q, bufs, 64);
  *                sent = sxsk_tx_burst(out, bufs, n);
+ *                sxsk_buf_unref_burst(bufs + sent, n - sent);    or send them next time
  *
  * Each side keeps the other's index in a copy and reads the real one only when the copy says full or
  * empty, so that a burst costs one write to a shared line.
@@ -34,7 +37,7 @@ struct sxsk_handover {
  * given back.
  *
  * Returns:   0 or -errno
- * Errors:    -EINVAL (size is not a power of two from 2 to 2^30)
+ * Errors:    -EINVAL (size is not a power of two from 2 to 2^30); it sets no sxsk_last_error()
  * Ownership: lends bufs (room for `size` Bufs) until the last use of the queue
  * Threads:   caller locks: before either side starts
  * Ordering:  the caller publishes the queue to both threads

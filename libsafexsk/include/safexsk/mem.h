@@ -7,6 +7,10 @@
  * checks and counts what the kernel counts (Linux 6.18 in copy mode: 32 descriptors per kick, an
  * invalid descriptor ends the batch and comes back on COMPLETION, 18 fragments per packet). With the
  * other end not open, packets are dropped and completed. A cable exists while one end is open.
+ *
+ * There is no driver and no program: a mem: socket receives all that is sent to it, whatever `steer` says.
+ * `prog`, `map_fd`, `attach`, metadata of received packets and busy polling are accepted as on an interface, and
+ * have no effect.
  */
 #ifndef SAFEXSK_MEM_H
 #define SAFEXSK_MEM_H

@@ -90,8 +90,9 @@ SXSK_API SXSK_MUST_CHECK int sxsk_buf_tx_launch(struct sxsk_buf *b, uint64_t ns)
 /** When was the packet sent, for which sxsk_buf_tx_timestamp() asked? Through a reference that was kept.
  *
  * Returns:   0 and *ret_ns, nanoseconds (in copy mode of CLOCK_TAI, in zero-copy of the card's clock)
- * Errors:    -EAGAIN (it is being sent; completions are taken by sxsk_tx_burst()), -ENODATA (nobody
- *            asked, or it was not sent yet), -EINVAL (null handle); misuse as sxsk_buf_data() (-EINVAL)
+ * Errors:    -EAGAIN (it is being sent; completions are taken by sxsk_tx_burst(); it sets no
+ *            sxsk_last_error()), -ENODATA (nobody asked, or it was not sent yet), -EINVAL (null handle);
+ *            misuse as sxsk_buf_data() (-EINVAL)
  * Ownership: borrows
  * Threads:   any thread that has a reference; wait-free
  * Ordering:  acquire on the transmission's end

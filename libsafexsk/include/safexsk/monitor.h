@@ -26,9 +26,9 @@ struct sxsk_monitor;
  * Returns:   0 and *ret_monitor, or -errno and *ret_monitor untouched
  * Errors:    -ENOMEM
  * Ownership: returns owned (sxsk_monitor_destroy); title is copied, pool has to stay
- * Threads:   any thread; wait-free
+ * Threads:   any thread; blocking
  * Ordering:  none
- * Syscalls:  none
+ * Syscalls:  those of malloc(3)
  * Since:     0.1
  * Source:    own
  */
@@ -39,11 +39,11 @@ SXSK_API SXSK_MUST_CHECK int sxsk_monitor_create(struct sxsk_monitor **ret_monit
  * time, can see how full they are; NULL: nobody counts.
  *
  * Returns:   0 or -errno
- * Errors:    -ENOMEM
+ * Errors:    -ENOMEM; misuse: as sxsk_socket_stats()
  * Ownership: lends bursts until sxsk_monitor_destroy(); the socket has to stay open until then
  * Threads:   caller locks: one thread at a time for each monitor
  * Ordering:  relaxed, also of *bursts
- * Syscalls:  getsockopt
+ * Syscalls:  getsockopt; those of malloc(3)
  * Since:     0.1
  * Source:    own
  */
@@ -72,7 +72,7 @@ SXSK_API void sxsk_monitor_show(struct sxsk_monitor *monitor, FILE *out);
  * Ownership: takes
  * Threads:   caller locks: one thread at a time for each monitor
  * Ordering:  none
- * Syscalls:  none
+ * Syscalls:  those of free(3)
  * Since:     0.1
  * Source:    own
  */

@@ -76,16 +76,18 @@ struct sxsk_pool_stats {
 	X(user) X(lanes) X(depot) X(fill) X(tx) X(quarantined) X(retired) X(owners) X(sockets)
 
 /** Create a pool: map its memory, put every frame in the depot. Ordinary pages are touched when they are
- * used, or by the first socket; huge ones at once.
+ * used, or by the first socket; huge ones at once, from Linux 5.14 on.
  *
  * Returns:   0 and *ret_pool, or -errno and *ret_pool untouched
  * Errors:    -EINVAL (an option, the sentence names it; no such NUMA node), -ENOMEM (no memory, huge
- *            pages or address space), -EOPNOTSUPP (no huge pages of that size here),
- *            -ENFILE (SXSK_MAX_POOLS alive)
+ *            pages or address space), -EOPNOTSUPP (no huge pages of that size here), -EMFILE
+ *            (descriptors), -ENFILE (SXSK_MAX_POOLS alive; descriptors), -EPERM or -ENOSYS (for
+ *            numa_node: no mbind in this sandbox or kernel)
  * Ownership: returns owned (sxsk_pool_unref)
  * Threads:   any thread; blocking (a lock against other creations)
  * Ordering:  the caller publishes the pointer to other threads
- * Syscalls:  mmap, madvise, eventfd2; mbind for a NUMA node
+ * Syscalls:  mmap, mprotect, madvise, eventfd2; mbind for a NUMA node; openat and read of /proc/cpuinfo for
+ *            huge pages of 1 GiB; memfd_create and ftruncate at the level guard
  * Since:     0.1
  * Source:    own
  */
@@ -123,12 +125,12 @@ SXSK_API void sxsk_pool_unref(struct sxsk_pool *pool);
 /** Wait until no Buf and no transmission of the pool is out. Sockets' halves that the calling thread
  * used last are kicked and reaped meanwhile; other threads' halves are left to their threads.
  *
- * Returns:   0, or -ETIMEDOUT
- * Errors:    -ETIMEDOUT; misuse: SXSK_MISUSE_POOL (then -EINVAL)
+ * Returns:   0 or -errno
+ * Errors:    -ETIMEDOUT, -ENOMEM (for the thread's record); misuse: SXSK_MISUSE_POOL (then -EINVAL)
  * Ownership: borrows
  * Threads:   any thread; blocking, at most timeout_ms milliseconds (-1: for ever)
  * Ordering:  acquire: what others did with their Bufs is visible after 0
- * Syscalls:  nanosleep, sendto
+ * Syscalls:  nanosleep, sendto, write; stat, socket and ioctl to see which interfaces are gone
  * Since:     0.1
  * Source:    own
  */
@@ -141,7 +143,7 @@ SXSK_API SXSK_MUST_CHECK int sxsk_pool_drain(struct sxsk_pool *pool, int timeout
  * Ownership: returns owned
  * Threads:   any thread; lock-free; from the caller's lane without an atomic RMW if it has one
  * Ordering:  acquire on what the frames' last owners did
- * Syscalls:  none
+ * Syscalls:  write on an eventfd when somebody waits for frames; at hardened levels mprotect, rt_sigprocmask
  * Since:     0.1
  * Source:    magazines: Bonwick and Adams, USENIX 2001
  */
@@ -178,8 +180,8 @@ SXSK_API SXSK_MUST_CHECK int sxsk_pool_report(struct sxsk_pool *pool, FILE *out)
  * the report, and "every frame accounted for", or that it is not so.
  *
  * Returns:   the number of frames in Bufs, in transmission, or nowhere: 0 when every frame is accounted for;
- *            -EINVAL after misuse
- * Errors:    misuse: SXSK_MISUSE_POOL
+ *            or -errno
+ * Errors:    -ENOMEM (for the thread's record); misuse: SXSK_MISUSE_POOL (then -EINVAL)
  * Ownership: borrows pool and out
  * Threads:   any thread; blocking, timeout_ms milliseconds (-1: for ever), and on the stream
  * Ordering:  as sxsk_pool_drain()
@@ -213,7 +215,8 @@ SXSK_API SXSK_MUST_CHECK int sxsk_lane_attach(struct sxsk_pool *pool);
  * Ownership: borrows
  * Threads:   any thread, for its own lane; lock-free
  * Ordering:  release on the frames' contents
- * Syscalls:  write on an eventfd when somebody waits for frames
+ * Syscalls:  write on an eventfd when somebody waits for frames; munmap and madvise when it had the last
+ *            frames of a pool without owners
  * Since:     0.1
  * Source:    own
  */

@@ -120,8 +120,9 @@ struct sxsk_prog_opts {
  *
  * Returns:   0 and *ret_prog, or -errno and *ret_prog untouched
  * Errors:    -EINVAL (an option; no BPF object file; the program is no XDP program or does not use the map;
- *            the map is no XSKMAP), -ENOENT (no such file, program or map in it), -EPERM (needs CAP_BPF
- *            and CAP_NET_ADMIN), -ENOMEM; what the kernel has against the program
+ *            the map is no XSKMAP), -ENOENT (no such file, program or map in it), -EACCES (the
+ *            file may not be read), -EPERM (needs CAP_BPF and CAP_NET_ADMIN), -EMFILE, -ENOMEM; what the
+ *            kernel has against the program (-EACCES as a rule)
  * Ownership: returns owned (sxsk_prog_unref)
  * Threads:   any thread; blocking
  * Ordering:  the caller publishes the pointer to other threads
@@ -189,8 +190,9 @@ SXSK_API SXSK_MUST_CHECK int sxsk_prog_steer(struct sxsk_prog *prog, const struc
  * beside the packet): those are refused. Otherwise as sxsk_prog_steer().
  *
  * Returns:   0 or -errno
- * Errors:    -EINVAL (empty; a jump past the end, a division by zero, a shift by more than 31), -EOPNOTSUPP
- *            (what cannot be translated: other instructions, loops), -E2BIG (too long); as sxsk_prog_steer()
+ * Errors:    -EINVAL (empty; a jump past the end, a division by zero, a shift by more than 31, a memory word
+ *            of 16 or more), -EOPNOTSUPP (what cannot be translated: other instructions, loops), -E2BIG (too
+ *            long); as sxsk_prog_steer()
  * Ownership: borrows
  * Threads:   any thread; blocking
  * Ordering:  as sxsk_prog_steer()

@@ -33,8 +33,16 @@
  *   Ownership: returns owned | borrows | takes | takes [0,ret) | shares | lends until X
  *   Threads:   any thread | one producer | one consumer | caller locks
  *   Progress:  wait-free | lock-free | blocking
+ * Whatever they say of progress and system calls, a thread's first call may allocate the thread's record
+ * (malloc(3)).
  *
- * Errors are -errno with a sentence in sxsk_last_error(). Misuse (a stale handle, a double unref,
+ * Signal handlers may call sxsk_buf_ref(), sxsk_buf_unref(), sxsk_buf_unref_burst(), sxsk_pool_alloc() in a
+ * thread that has called it before, sxsk_lane_flush(), sxsk_socket_wake(), and buf.h's inline functions that
+ * return no error; nothing else. At the hardened levels history and trace, only sxsk_socket_wake() and the
+ * inline functions.
+ *
+ * Errors are -errno with a sentence in sxsk_last_error(), but for sxsk_buf_tx_time()'s -EAGAIN,
+ * sxsk_handover_init() and sxsk_stamp_read(), which leave it as it was. Misuse (a stale handle, a double unref,
  * writing to a shared Buf ...) is not an errno: it goes to the misuse handler, see below.
  */
 #ifndef SAFEXSK_SAFEXSK_H

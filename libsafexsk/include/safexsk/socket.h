@@ -46,15 +46,18 @@ enum sxsk_attach {
 enum sxsk_socket_flags {
 	/** Send only: no frames in FILL, and no program, whatever `steer` says. */
 	SXSK_SOCKET_NO_RX = 1u << 0,
-	SXSK_SOCKET_NO_TX = 1u << 1,          /**< receive only */
-	SXSK_SOCKET_MULTI_BUFFER = 1u << 2,   /**< packets longer than a frame, both ways */
+	SXSK_SOCKET_NO_TX = 1u << 1, /**< receive only */
+	/** Packets longer than a frame, both ways. sxsk_rx_burst() then wants room for the longest,
+	 * SXSK_MAX_FRAGS Bufs: less is misuse. */
+	SXSK_SOCKET_MULTI_BUFFER = 1u << 2,
 	SXSK_SOCKET_NO_NEED_WAKEUP = 1u << 3, /**< bind without XDP_USE_NEED_WAKEUP */
 	/** Several sockets of this process on one queue, all of them with this flag and one pool. They
 	 * share FILL and COMPLETION, under a lock, so each burst of theirs costs two atomic RMW; who
 	 * reaps, reaps for all. The program tells which packets are whose, see prog.h. */
 	SXSK_SOCKET_SHARE_QUEUE = 1u << 4,
 	/** SXSK_SOCKET_MULTI_BUFFER if a packet of the interface's MTU (at open) does not fit one frame;
-	 * sxsk_socket_stats() says what came of it */
+	 * sxsk_socket_stats() says what came of it. So who sets it receives SXSK_MAX_FRAGS Bufs or more at a
+	 * time */
 	SXSK_SOCKET_MULTI_BUFFER_AUTO = 1u << 5,
 	/** With busy_poll_us: leave the interface's NAPI settings as they are. */
 	SXSK_SOCKET_KEEP_NAPI = 1u << 6,
@@ -68,7 +71,7 @@ enum sxsk_wait_events {
 };
 
 /** Bufs of one packet on a multi-buffer socket: the kernel's limit in copy mode (MAX_SKB_FRAGS, 17, and
- * the linear part). */
+ * the linear part). A burst is received into no less room than that, see sxsk_rx_burst(). */
 #define SXSK_MAX_FRAGS 18
 
 /** Socket options. Zero means the default everywhere; set sz = sizeof(struct sxsk_socket_opts). */
@@ -197,20 +200,23 @@ struct sxsk_socket_stats {
  * pool, on several queues and interfaces. "mem:NAME" is the in-process device (see mem.h).
  *
  * Returns:   0 and *ret_socket, or -errno and *ret_socket untouched
- * Errors:    -EINVAL (an option or name; no such queue), -ENODEV (no such interface), -EBUSY (queue
- *            taken, or a foreign XDP program attached; no place in the dispatcher; other NAPI settings),
- *            -EPERM (needs CAP_NET_RAW, and CAP_NET_ADMIN and CAP_BPF for the program; for the dispatcher
- *            see prog.h, for busy polling its options), -EOPNOTSUPP (zero-copy or native refused by the
- *            driver; no busy polling, or no dispatcher, in this kernel),
- *            -ENOBUFS (locked memory), -ENOMEM, -ENFILE (SXSK_MAX_SOCKETS), -ESHUTDOWN;
- *            misuse: SXSK_MISUSE_POOL, SXSK_MISUSE_PROG (then -EINVAL)
+ * Errors:    -EINVAL (an option or name; no such queue), -ENODEV (no such interface), -ENETDOWN (it is
+ *            down, and its driver wants it up), -EBUSY (queue taken, or a foreign XDP program attached; no
+ *            place in the dispatcher; other NAPI settings), -EPERM or -EACCES (needs CAP_NET_RAW, and
+ *            CAP_NET_ADMIN and CAP_BPF for the program; for the dispatcher see prog.h, for busy polling and
+ *            netns the options), -EOPNOTSUPP (zero-copy, native or metadata refused by the driver; no busy
+ *            polling, or no dispatcher, in this kernel, or one that is too old; SXSK_SOCKET_SHARE_QUEUE or
+ *            zero-copy on "mem:NAME"), -ENOSPC or -ERANGE (a native program refused: too few queues, MTU too
+ *            large), -EAFNOSUPPORT (no AF_XDP in this kernel), -ENOENT (no such netns), -ENOBUFS (locked
+ *            memory), -ENOMEM, -EMFILE (descriptors), -ENFILE (SXSK_MAX_SOCKETS; descriptors), -ESHUTDOWN
+ *            (the pool has no owner and no socket); misuse: SXSK_MISUSE_POOL, SXSK_MISUSE_PROG (then -EINVAL)
  * Ownership: returns owned (sxsk_socket_close); shares the pool and the program
  * Threads:   any thread; blocking (up to 2 s while the queue's last socket is being torn down)
  * Ordering:  the caller publishes the pointer to other threads
- * Syscalls:  socket, setsockopt, getsockopt, mmap, bind, bpf, membarrier, epoll_create1, eventfd2; with
- *            netns openat, setns; for busy polling fsopen, fsconfig, fsmount, openat, pread64, pwrite64;
- *            for the dispatcher what libxdp makes, in a thread (clone3, unshare, setns, openat, flock,
- *            mkdir, unlink, rmdir)
+ * Syscalls:  socket, setsockopt, getsockopt, ioctl, stat, mmap, madvise, bind, bpf, membarrier,
+ *            epoll_create1, epoll_ctl, eventfd2, read, nanosleep; for the program netlink; with netns openat,
+ *            setns; for busy polling fsopen, fsconfig, fsmount, openat, pread64, pwrite64; for the dispatcher
+ *            what libxdp makes, in a thread (clone3, unshare, setns, openat, flock, mkdir, unlink, rmdir)
  * Since:     0.1
  * Source:    Linux Documentation/networking/af_xdp.rst
  */
@@ -248,22 +254,28 @@ SXSK_API SXSK_MUST_CHECK int sxsk_socket_open_all(struct sxsk_socket *ret_socket
  * Ownership: takes
  * Threads:   any thread; blocking until other threads left the socket (about a millisecond)
  * Ordering:  everything other threads did in the socket's calls happens before the return
- * Syscalls:  membarrier, bpf, write, munmap, close; after busy polling pread64, pwrite64; in the dispatcher
- *            as sxsk_socket_open()
+ * Syscalls:  membarrier, bpf, sendto, recvfrom, write, nanosleep, munmap, madvise, close; stat, socket and
+ *            ioctl to see which interfaces are gone; after busy polling pread64, pwrite64; in the
+ *            dispatcher as sxsk_socket_open()
  * Since:     0.1
  * Source:    the asymmetric fence: membarrier(2)
  */
 SXSK_API void sxsk_socket_close(struct sxsk_socket *socket);
 
-/** Receive up to n packets' Bufs; refill the FILL ring.
+/** Receive up to n Bufs, whole packets; refill the FILL ring. On a socket that is multi-buffer, also by
+ * SXSK_SOCKET_MULTI_BUFFER_AUTO, n is SXSK_MAX_FRAGS or more (or 0, which does nothing).
  *
- * Returns:   how many; 0 when none are there or on error (sxsk_socket_error())
- * Errors:    misuse: SXSK_MISUSE_CLOSED, SXSK_MISUSE_THREADS
+ * Returns:   how many; 0 when none are there, on a socket opened with SXSK_SOCKET_NO_RX, or on error
+ *            (sxsk_socket_error())
+ * Errors:    misuse: SXSK_MISUSE_CLOSED, SXSK_MISUSE_THREADS, SXSK_MISUSE_ARGUMENT (n under SXSK_MAX_FRAGS on
+ *            a multi-buffer socket)
  * Ownership: returns owned
- * Threads:   one consumer per socket; lock-free
+ * Threads:   one consumer per socket; lock-free, but for the queue's lock with SXSK_SOCKET_SHARE_QUEUE,
+ *            and a short spin when another thread used the half before
  * Ordering:  acquire on the kernel's writes
  * Syscalls:  recvfrom when the driver asks for a wake-up, and with busy polling when there is nothing;
- *            epoll_ctl once when busy after a wait
+ *            epoll_ctl once when busy after a wait; write on an eventfd when somebody waits for frames;
+ *            membarrier when another thread used the half before; futex for the queue's lock
  * Since:     0.1
  * Source:    DPDK's rte_eth_rx_burst
  */
@@ -272,16 +284,19 @@ SXSK_API SXSK_MUST_CHECK unsigned sxsk_rx_burst(struct sxsk_socket *socket, stru
 
 /** Send up to n Bufs: reap completions, queue, kick. A packet that cannot be sent (null, under 14
  * bytes, of another pool ...) is taken, freed and counted with its cause, so that a burst never
- * livelocks. n = 0 only reaps and kicks. The taken handles are dead, not cleared.
+ * livelocks. So is one whose end is not among the n (drop_limit): a call gets whole packets. n = 0 only
+ * reaps and kicks. The taken handles are dead, not cleared.
  *
  * Returns:   how many were taken, a prefix; fewer when the ring is full or on error
- *            (sxsk_socket_error())
+ *            (sxsk_socket_error()); 0 on a socket opened with SXSK_SOCKET_NO_TX
  * Errors:    misuse: SXSK_MISUSE_CLOSED, SXSK_MISUSE_THREADS, and per element (taken and nulled)
  * Ownership: takes [0,ret)
- * Threads:   one producer per socket; lock-free
+ * Threads:   one producer per socket; lock-free, but for the queue's lock with SXSK_SOCKET_SHARE_QUEUE,
+ *            and a short spin when another thread used the half before
  * Ordering:  release on the caller's writes to the packets
  * Syscalls:  sendto when the kernel asks for a wake-up, and with busy polling while something is out;
- *            then also poll, for drivers that sendto does not get to
+ *            then also poll, for drivers that sendto does not get to; as sxsk_rx_burst(), whose FILL ring
+ *            gets what comes back
  * Since:     0.1
  * Source:    DPDK's rte_eth_tx_burst
  */
@@ -294,13 +309,14 @@ SXSK_API SXSK_MUST_CHECK unsigned sxsk_tx_burst(struct sxsk_socket *socket, stru
  * caller's own epoll on sxsk_socket_fd() calls it with time-out 0 before each sleep and after each wake.
  *
  * Returns:   events (SXSK_WAIT_*), 0 = time-out, or -errno
- * Errors:    -EINTR, -ENETDOWN (interface down), -ENXIO (interface removed), -ESHUTDOWN (closed
- *            meanwhile), -EPROTO (poisoned), -EINVAL (no events, or of a half that the socket was opened
- *            without); misuse: SXSK_MISUSE_CLOSED (-EINVAL)
+ * Errors:    -EINTR, -ENETDOWN (interface down), -ENXIO (interface removed), -ESHUTDOWN (being closed),
+ *            -EPROTO (poisoned), -EINVAL (no events, unknown ones, or of a half that the socket was opened
+ *            without), -ENOMEM, -ENOSPC (fs.epoll.max_user_watches); misuse: SXSK_MISUSE_CLOSED,
+ *            SXSK_MISUSE_THREADS (then -EINVAL)
  * Ownership: borrows
  * Threads:   one consumer (RX), one producer (TX); blocking, timeout_ms milliseconds (-1: for ever)
  * Ordering:  none
- * Syscalls:  epoll_wait, epoll_ctl, sendto, recvfrom
+ * Syscalls:  epoll_wait, epoll_ctl, read; sendto, recvfrom, write, membarrier and poll as the bursts
  * Since:     0.1
  * Source:    own
  */
@@ -311,7 +327,7 @@ SXSK_API SXSK_MUST_CHECK int sxsk_socket_wait(struct sxsk_socket *socket, unsign
 struct sxsk_wait {
 	struct sxsk_socket *socket;
 	unsigned events; /**< SXSK_WAIT_*, at least one: the halves are the caller's as in sxsk_socket_wait() */
-	int got;         /**< what came of it: events (SXSK_WAIT_*), 0, or -errno */
+	int got; /**< what came of it: events (SXSK_WAIT_*), 0, or -errno */
 };
 
 /** Sockets that one call may wait for. For more of them there is sxsk_socket_fd(). */
@@ -327,18 +343,20 @@ struct sxsk_wait {
  * Ownership: borrows
  * Threads:   one consumer (RX) and one producer (TX) of each; blocking, timeout_ms milliseconds (-1: for ever)
  * Ordering:  none
- * Syscalls:  poll, epoll_wait, epoll_ctl, sendto, recvfrom, getsockopt, ioctl
+ * Syscalls:  poll; as sxsk_socket_wait()
  * Since:     0.1
  * Source:    poll(2)
  */
 SXSK_API SXSK_MUST_CHECK int sxsk_sockets_wait(struct sxsk_wait waits[], unsigned n,
 					       int timeout_ms);
 
-/** A descriptor for the caller's own poll or epoll: readable when sxsk_socket_wait() would return.
- * Call sxsk_socket_wait(socket, events, 0) before each sleep and after each wake.
+/** A descriptor for the caller's own poll or epoll: readable when packets have come, when sxsk_socket_wake() was
+ * called, and when a frame comes home to a receiver without any. Call sxsk_socket_wait(socket, events, 0)
+ * with SXSK_WAIT_RX before each sleep and after each wake. It tells neither of room to send and completions,
+ * nor of the link: sleep 1 ms at most while something is to be sent, 250 ms at most to see the interface go.
  *
  * Returns:   the descriptor, or -errno
- * Errors:    misuse: SXSK_MISUSE_CLOSED (then -EBADF)
+ * Errors:    -EBADF (being closed); misuse: SXSK_MISUSE_CLOSED (then -EBADF)
  * Ownership: lends until close
  * Threads:   any thread; wait-free
  * Ordering:  none
@@ -356,7 +374,7 @@ SXSK_API SXSK_MUST_CHECK int sxsk_socket_fd(struct sxsk_socket *socket);
  * Ownership: borrows
  * Threads:   any thread; wait-free
  * Ordering:  none
- * Syscalls:  getsockopt, ioctl
+ * Syscalls:  recvfrom
  * Since:     0.1
  * Source:    own
  */
