@@ -39,25 +39,32 @@ static bool rx_ready(const struct sxsk_priv_socket *s)
 }
 
 /* Completions to reap, or room to send. */
-static bool tx_ready(const struct sxsk_priv_socket *s)
+static bool tx_ready(struct sxsk_priv_socket *s)
 {
-	const struct sxsk_priv_queue *q = s->q;
+	struct sxsk_priv_queue *q = s->q;
 	uint32_t used =
 		*s->tx_ring.producer - __atomic_load_n(s->tx_ring.consumer, __ATOMIC_ACQUIRE);
+	bool done, room;
 
-	if (q->comp.cached_prod != q->comp.cached_cons ||
-	    __atomic_load_n(q->comp.producer, __ATOMIC_ACQUIRE) != q->comp.cached_cons)
-		return true;
-	return used < s->tx_ring.size && q->comp_given - q->comp_returned < q->comp.size;
+	queue_lock(s, &q->comp_lock);
+	done = q->comp.cached_prod != q->comp.cached_cons ||
+	       __atomic_load_n(q->comp.producer, __ATOMIC_ACQUIRE) != q->comp.cached_cons;
+	room = q->comp_given - q->comp_returned < q->comp.size;
+	queue_unlock(s, &q->comp_lock);
+	return done || (room && used < s->tx_ring.size);
 }
 
 /* The frames that the kernel has would not last for long, and there are none to give it. */
 static bool starved(struct sxsk_priv_socket *s, struct sxsk_priv_stock *stock)
 {
 	struct sxsk_priv_queue *q = s->q;
+	bool few;
 
 	sxsk_priv_refill(s, stock, 1);
-	return q->fill_given - q->fill_returned < (q->fill_target + 1) / 2;
+	queue_lock(s, &q->fill_lock);
+	few = q->fill_given - q->fill_returned < (q->fill_target + 1) / 2;
+	queue_unlock(s, &q->fill_lock);
+	return few;
 }
 
 struct waiter {

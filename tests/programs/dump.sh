@@ -171,6 +171,7 @@ counts()
 check "the stack keeps what does not match" stack_keeps udp or vlan
 check "the stack keeps what does not match, SKB" stack_keeps --attach skb ip6 or arp
 check "what matches is passed on" passes_on ip and not port 22
+check "what matches is passed on, SKB" passes_on --attach skb ip and not port 22
 check "long and short packets are passed on" passes_on
 check "--count, and -x shows all bytes" counts
 finish

@@ -51,6 +51,8 @@ net_line || { fail "network"; finish; }
 for what in removed down; do
 	try "l2fwd-1link, $what" hit f1 $what 1 l2fwd-1link --link-name f1
 	restore 1 host1
+	try "rxdrop that never sleeps, $what" hit f1 $what 1 rxdrop --link f1 --wait busy
+	restore 1 host1
 	try "l2fwd-2link, first link $what" \
 		hit f1 $what 2 l2fwd-2link --link1-name f1 --link2-name f2
 	restore 1 host1
