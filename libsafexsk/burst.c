@@ -403,7 +403,7 @@ static inline void reap_to_fill(struct sxsk_priv_socket *s, struct sxsk_priv_thr
 }
 
 /* Descriptors that the kernel has not taken from the TX ring yet. */
-static uint32_t waiting(struct sxsk_priv_socket *s)
+uint32_t sxsk_priv_tx_waiting(struct sxsk_priv_socket *s)
 {
 	return *s->tx_ring.producer - __atomic_load_n(s->tx_ring.consumer, __ATOMIC_ACQUIRE);
 }
@@ -414,7 +414,7 @@ static uint32_t waiting(struct sxsk_priv_socket *s)
  * polling, completions too take a call. */
 void sxsk_priv_kick(struct sxsk_priv_socket *s)
 {
-	uint32_t left = waiting(s);
+	uint32_t left = sxsk_priv_tx_waiting(s);
 
 	if ((!left && !(s->flags & SOCKET_BUSY_POLL)) || sxsk_priv_poisoned(s))
 		return;
@@ -431,7 +431,7 @@ void sxsk_priv_kick(struct sxsk_priv_socket *s)
 			return;
 		err = s->device->kick_tx(s);
 		count_add(&s->kicks, 1);
-		left = waiting(s);
+		left = sxsk_priv_tx_waiting(s);
 		if (err == -EBUSY)
 			count_add(&s->kick_busy, 1);
 		else if (err == -EAGAIN)
@@ -513,7 +513,8 @@ uint32_t sxsk_priv_tend(struct sxsk_priv_socket *s, struct sxsk_priv_stock *stoc
 		(void)sxsk_priv_reap(s, stock);
 		sxsk_priv_kick(s);
 	}
-	out = (q->comp_given != q->comp_returned ? TEND_OUT : 0) | (waiting(s) ? TEND_LEFT : 0);
+	out = (q->comp_given != q->comp_returned ? TEND_OUT : 0) |
+	      (sxsk_priv_tx_waiting(s) ? TEND_LEFT : 0);
 	queue_unlock(s, &q->comp_lock);
 	if (spill)
 		sxsk_priv_stock_spill(s->pool, &s->tx.stock, s->tx.stock.n);

@@ -490,6 +490,8 @@ static inline void half_fence(void)
 }
 void sxsk_priv_set_fill_target(struct sxsk_priv_queue *q, uint32_t target);
 void sxsk_priv_refill(struct sxsk_priv_socket *s, struct sxsk_priv_stock *stock, uint32_t least);
+uint32_t sxsk_priv_tx_waiting(
+	struct sxsk_priv_socket *s); /* descriptors that the kernel has not taken yet */
 uint32_t sxsk_priv_reap(struct sxsk_priv_socket *s, struct sxsk_priv_stock *stock);
 void sxsk_priv_kick(struct sxsk_priv_socket *s);
 void sxsk_priv_kick_rx(struct sxsk_priv_socket *s);

@@ -517,6 +517,19 @@ static void close_fd(int *fd)
 	*fd = -1;
 }
 
+/* What stays in this TX ring is never completed, and would be missing from what the queue's other sockets may
+ * send. In copy mode the kernel takes it in system calls only: kicks, and polls of an epoll with the socket. */
+static void leave_unsent(struct sxsk_priv_socket *s)
+{
+	const uint32_t out = (uint32_t)(s->q->comp_given - s->q->comp_returned);
+	uint32_t left;
+
+	if (s->rx.armed)
+		sxsk_priv_disarm(s);
+	left = sxsk_priv_tx_waiting(s);
+	s->q->comp_given -= left < out ? left : out;
+}
+
 /* What the rings still hold for us: received packets and completions. */
 static void drain_rings(struct sxsk_priv_socket *s)
 {
@@ -541,11 +554,12 @@ static void drain_rings(struct sxsk_priv_socket *s)
 	if (s->flags & SXSK_SOCKET_NO_TX || sxsk_priv_poisoned(s))
 		return;
 	queue_lock(s, &s->q->comp_lock);
-	/* What stays in this TX ring would be missing from what the queue's other sockets may send. */
 	if (s->flags & SXSK_SOCKET_SHARE_QUEUE)
 		sxsk_priv_kick(s);
 	while (sxsk_priv_reap(s, &s->tx.stock) > 0)
 		;
+	if (s->flags & SXSK_SOCKET_SHARE_QUEUE && s->mode == SXSK_MODE_COPY)
+		leave_unsent(s);
 	queue_unlock(s, &s->q->comp_lock);
 }
 

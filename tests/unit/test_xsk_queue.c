@@ -306,3 +306,30 @@ Test(xsk_queue, threads_that_open_and_close_at_the_same_time_leave_nothing)
 	expect_accounted(pool);
 	sxsk_pool_unref(pool);
 }
+
+/* What a socket could not send before it was closed is nobody's to send; the others may as much as before. */
+Test(xsk_queue, what_a_closed_socket_had_to_send_is_not_missed)
+{
+	struct sxsk_pool *pool = new_pool(1024), *far = new_pool(1024);
+	struct sxsk_socket_opts opts = sharing(SXSK_SOCKET_NO_RX);
+	struct sxsk_socket *left[2], *stays, *to;
+
+	opts.comp_size = opts.tx_size = 64;
+	to = open_socket(far, "v1", 0, steered(SXSK_ATTACH_AUTO));
+	stays = open_socket(pool, "v0", 0, opts);
+	for (unsigned i = 0; i < 2; i++)
+		left[i] = open_socket(pool, "v0", 0, opts);
+	run("ip link set v0 down");
+	for (unsigned i = 0; i < 2; i++)
+		cr_assert_eq(send_some(left[i], pool, 0, 32), 32);
+	for (unsigned i = 0; i < 2; i++)
+		sxsk_socket_close(left[i]);
+	run("ip link set v0 up");
+	carry(stays, pool, to, 200);
+	sxsk_socket_close(stays);
+	sxsk_socket_close(open_socket(pool, "v0", 0, defaults()));
+	expect_accounted(pool);
+	sxsk_socket_close(to);
+	sxsk_pool_unref(pool);
+	sxsk_pool_unref(far);
+}
