@@ -591,7 +591,15 @@ static int bind_error(const struct sxsk_priv_socket *s, int err)
 	}
 }
 
-/* This queue cannot do what the donor's does: find out what it can. */
+/* With a registration of one's own instead of the donor's: this queue cannot do what the donor's does, so find
+ * out what it can; or the donor's interface was removed, which took it off its queue (EBADF). */
+static bool can_bind_alone(const struct sxsk_priv_socket *s, int err)
+{
+	if (!s->device_data || joins_queue(s))
+		return false;
+	return err == EBADF || (s->mode == SXSK_MODE_AUTO && (err == EOPNOTSUPP || err == EINVAL));
+}
+
 static int bind_alone(struct sxsk_priv_socket *s)
 {
 	int err;
@@ -612,8 +620,7 @@ static int xsk_bind(struct sxsk_priv_socket *s, struct sxsk_priv_socket *donor)
 	int err = bind_patiently(s);
 
 	(void)donor; /* open decided, see device_data */
-	if (s->device_data && !joins_queue(s) && s->mode == SXSK_MODE_AUTO &&
-	    (err == EOPNOTSUPP || err == EINVAL))
+	if (can_bind_alone(s, err))
 		err = bind_alone(s);
 	else if (err)
 		err = bind_error(s, err);
