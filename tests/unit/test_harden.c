@@ -116,6 +116,47 @@ Test(harden, guard_without_mappings_opens_a_frame_to_its_owner)
 	close_and_unref(socket, pool);
 }
 
+/* Of a pool made so, with a packet through the in-process kernel: it reads and writes frames that are nobody's. */
+static uint32_t levels_by_default(uint32_t flags)
+{
+	struct sxsk_pool *pool =
+		new_pool_with((struct sxsk_pool_opts){ .frame_count = 256, .flags = flags });
+	const uint32_t levels = load_relaxed(&inner_pool(pool)->harden);
+	struct sxsk_socket *a = new_socket(pool, "mem:huge", 0);
+	struct sxsk_socket *b = new_socket(pool, "mem:huge", 0);
+	struct sxsk_buf sent = packet(pool, 60, 7), came;
+
+	cr_assert_eq(sxsk_tx_burst(a, &sent, 1), 1);
+	cr_assert_eq(sxsk_rx_burst(b, &came, 1), 1);
+	cr_assert_eq(((const unsigned char *)sxsk_buf_data(came))[59], 7);
+	sxsk_buf_unref(&came);
+	sxsk_socket_close(a);
+	close_and_unref(b, pool);
+	return levels;
+}
+
+extern void __asan_poison_memory_region(const volatile void *at, size_t size) __attribute__((weak));
+
+/* Those that were not to be had, and so are ordinary ones, included. */
+Test(harden, poison_is_not_for_huge_pages)
+{
+	const char *const harden[] = { "poison", "canary,poison" };
+
+	cr_assert_eq(unsetenv("SAFEXSK_HARDEN"), 0);
+	cr_expect_eq(levels_by_default(0) != 0, __asan_poison_memory_region != NULL);
+	cr_expect_eq(levels_by_default(SXSK_POOL_HUGE_2M | SXSK_POOL_HUGE_TRY), 0);
+	for (unsigned i = 0; i < 2; i++) {
+		const struct sxsk_pool_opts opts = { .sz = sizeof(opts),
+						     .flags = SXSK_POOL_HUGE_2M |
+							      SXSK_POOL_HUGE_TRY,
+						     .harden = harden[i] };
+		struct sxsk_pool *pool = NULL;
+
+		expect_error(EINVAL, "huge pages", sxsk_pool_create(&pool, &opts));
+		cr_assert_null(pool);
+	}
+}
+
 Test(harden, write_after_free_is_noticed_at_the_next_use)
 {
 	for (unsigned fill = 0; fill < 2; fill++) {
