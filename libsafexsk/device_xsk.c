@@ -12,6 +12,7 @@
 #include "clock.h"
 #include "metadata.h"
 #include "napi.h"
+#include "netns.h"
 #include "sysfs.h"
 
 #include <errno.h>
@@ -24,7 +25,6 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -100,16 +100,6 @@ static struct queue_count queue_count(const char *ifname)
 	return n;
 }
 
-static uint64_t network_namespace(void)
-{
-	struct stat st;
-
-	/* The first is missing before Linux 3.17 and in some sandboxes. */
-	if (stat("/proc/thread-self/ns/net", &st) && stat("/proc/self/ns/net", &st))
-		return 0;
-	return st.st_ino;
-}
-
 static int check_name(const char *ifname)
 {
 	if (!ifname || !ifname[0])
@@ -158,7 +148,7 @@ static int xsk_identify(const char *ifname, uint32_t queue, struct sxsk_priv_dev
 			"counted from 0",
 			ifname, queue, n.rx, n.tx);
 	id.ifindex = (uint32_t)index.ifr_ifindex;
-	id.netns = network_namespace();
+	id.netns = sxsk_priv_netns_id();
 	strncpy(id.name, ifname, sizeof(id.name) - 1);
 	*ret_id = id;
 	*ret_mtu = (uint32_t)mtu.ifr_mtu;
@@ -649,6 +639,7 @@ static int xsk_steer(struct sxsk_priv_socket *s)
 	const struct sxsk_priv_steering wanted = { .prog = s->opts->prog,
 						   .map_fd = s->opts->map_fd,
 						   .ifindex = id->ifindex,
+						   .netns = id->netns,
 						   .ifname = id->name,
 						   .attach = s->attach,
 						   .metadata = s->metadata & METADATA_RX };
@@ -747,7 +738,7 @@ static bool xsk_gone(const struct sxsk_priv_device_id *id)
 
 	/* Only the interface's own namespace can tell. An interface that left it was unregistered
 	 * there, which took its sockets off it. */
-	if (!id->netns || id->netns != network_namespace())
+	if (!id->netns || id->netns != sxsk_priv_netns_id())
 		return false;
 	return !if_indextoname(id->ifindex, name) && errno == ENXIO;
 }

@@ -514,6 +514,7 @@ struct sxsk_priv_steering {
 	struct sxsk_prog *prog; /* NULL: the library's own of the interface, for all packets */
 	int map_fd;             /* or an XSKMAP, not 0: whoever made it has a program */
 	uint32_t ifindex;
+	uint64_t netns; /* of the interface, and the thread's */
 	const char *ifname;
 	uint32_t attach;
 	uint32_t metadata; /* SXSK_METADATA_RX_* that the program has to write */
