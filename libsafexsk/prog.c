@@ -685,6 +685,13 @@ static uint32_t map_key(const struct sxsk_priv_prog *prog, uint32_t queue, uint3
 	return prog->map_of_another ? queue + target : target * TARGET_QUEUES + queue;
 }
 
+/* Of somebody else's map. */
+static int no_entry(uint32_t queue, uint32_t target)
+{
+	return sxsk_priv_fail(EINVAL, "the map has no entry %llu (queue %u and target %u)",
+			      (unsigned long long)queue + target, queue, target);
+}
+
 static int enter_error(const struct sxsk_priv_prog *prog, int err, uint32_t queue, uint32_t target)
 {
 	const uint32_t key = map_key(prog, queue, target);
@@ -699,8 +706,7 @@ static int enter_error(const struct sxsk_priv_prog *prog, int err, uint32_t queu
 			"close it first",
 			queue, target);
 	if (err == E2BIG)
-		return sxsk_priv_fail(EINVAL, "the map has no entry %u (queue %u and target %u)",
-				      key, queue, target);
+		return no_entry(queue, target);
 	return sxsk_priv_fail(err, "cannot enter queue %u in the XSKMAP: %s", queue, strerror(err));
 }
 
@@ -712,6 +718,8 @@ int sxsk_priv_prog_enter(struct sxsk_priv_prog *prog, uint32_t queue, uint32_t t
 	if (queue >= TARGET_QUEUES && !prog->map_of_another)
 		return sxsk_priv_fail(EINVAL, "queue %u: the XSKMAP has queues 0 to %u only", queue,
 				      TARGET_QUEUES - 1);
+	if (prog->map_of_another && target > UINT32_MAX - queue)
+		return no_entry(queue, target);
 	/* NOEXIST: success means that the entry is this socket's and that nobody's was replaced. An
 	 * XSKMAP cannot be read back. */
 	err = bpf_map_update_elem(prog->map_fd, &key, &fd, BPF_NOEXIST);
