@@ -169,6 +169,9 @@ static int xsk_queues(const char *ifname, bool tx, uint32_t *ret_n)
 	if (n.tx || n.rx)
 		return 0;
 	found = sxsk_priv_sysfs_queues(ifname, tx);
+	if (found < 0 && found != -EPERM && found != -ENOSYS)
+		return sxsk_priv_fail(-found, "cannot count the queues of %s in sysfs: %s", ifname,
+				      strerror(-found));
 	if (found <= 0)
 		return sxsk_priv_fail(
 			EOPNOTSUPP,
