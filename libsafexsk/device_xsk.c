@@ -149,7 +149,9 @@ static int xsk_identify(const char *ifname, uint32_t queue, struct sxsk_priv_dev
 			ifname, queue, n.rx, n.tx);
 	id.ifindex = (uint32_t)index.ifr_ifindex;
 	id.netns = sxsk_priv_netns_id();
-	strncpy(id.name, ifname, sizeof(id.name) - 1);
+	/* An alternative name is for looking up only: sysfs does not have it. */
+	if (!if_indextoname(id.ifindex, id.name))
+		return no_such_interface(errno == ENXIO ? -ENODEV : -errno, ifname);
 	*ret_id = id;
 	*ret_mtu = (uint32_t)mtu.ifr_mtu;
 	return 0;
@@ -164,11 +166,11 @@ static int xsk_queues(const char *ifname, bool tx, uint32_t *ret_n)
 
 	if (err)
 		return err;
-	n = queue_count(ifname);
+	n = queue_count(id.name);
 	*ret_n = tx ? n.tx : n.rx;
 	if (n.tx || n.rx)
 		return 0;
-	found = sxsk_priv_sysfs_queues(ifname, tx);
+	found = sxsk_priv_sysfs_queues(id.name, tx);
 	if (found < 0 && found != -EPERM && found != -ENOSYS)
 		return sxsk_priv_fail(-found, "cannot count the queues of %s in sysfs: %s", ifname,
 				      strerror(-found));

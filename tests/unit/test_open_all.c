@@ -262,6 +262,26 @@ Test(open_all, sysfs_knows_where_the_driver_does_not_tell)
 	sxsk_pool_unref(pool);
 }
 
+/* sysfs knows an interface by its name only: where the sockets' queues and NAPI settings are. */
+Test(open_all, an_alternative_name_is_as_good)
+{
+	struct sxsk_pool *pool = new_pool(8192);
+	struct sxsk_socket *sockets[ROOM], *socket;
+	struct sxsk_socket_opts opts = defaults();
+
+	run("ip link add i0 numrxqueues 3 numtxqueues 2 type ifb; ip link set i0 up");
+	run("ip link property add dev i0 altname other");
+	run("ip link property add dev v0 altname another");
+	open_them(sockets, 3, pool, "other", opts);
+	cr_expect_str_eq(stats_of(sockets[2]).ifname, "i0");
+	close_them(sockets, 3);
+	opts.busy_poll_us = 20;
+	socket = open_socket(pool, "another", 0, opts);
+	cr_expect_str_eq(stats_of(socket).ifname, "v0");
+	sxsk_socket_close(socket);
+	sxsk_pool_unref(pool);
+}
+
 Test(open_all, nobody_tells_without_the_capability_to_see_sysfs)
 {
 	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
