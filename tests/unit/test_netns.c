@@ -160,6 +160,28 @@ Test(netns, an_interface_removed_there_keeps_no_frame)
 	sxsk_pool_unref(pool);
 }
 
+/* Whose registration is shared where there is a choice: a socket's of the same interface, whatever else has its
+ * number elsewhere. With SXSK_MODE_AUTO no other one is. */
+Test(netns, registration_is_that_of_the_interface_and_not_of_its_index)
+{
+	struct sxsk_pool *pool = new_pool(8192);
+	struct sxsk_socket *a, *b, *c;
+	const struct sxsk_priv_socket *s;
+
+	run("nsenter -t %d -n sh -c 'ip link add u0 index %u type veth peer name u1; "
+	    "ip link set u0 up; ip link set u1 up'",
+	    (int)there.pid, if_nametoindex("m0"));
+	a = open_socket(pool, "m0", 0, defaults());
+	b = open_socket(pool, "u0", 0, over_there(defaults()));
+	c = open_socket(pool, "m0", 1, defaults());
+	s = &sxsk_priv_registry.socket[(uintptr_t)c & 0xffff];
+	cr_expect_eq(s->device_data, &sxsk_priv_registry.socket[(uintptr_t)a & 0xffff]);
+	sxsk_socket_close(c);
+	sxsk_socket_close(b);
+	sxsk_socket_close(a);
+	sxsk_pool_unref(pool);
+}
+
 /* A program that asks a driver is made for its interface, which is in one namespace. */
 Test(netns, a_program_that_asks_the_driver_is_steered_from_there)
 {
