@@ -132,10 +132,10 @@ static int parse(const char *names, uint32_t by_default, uint32_t *ret_bits)
 /* Huge pages are mapped once: the in-process kernel has no mapping of its own, where nothing is shut. */
 static int check_levels(uint32_t bits, uint32_t frame_size, bool huge)
 {
-	if (bits & HARDEN_GUARD && (frame_size != 4096 || huge))
+	if (bits & HARDEN_GUARD && (frame_size != 4096 || huge || sysconf(_SC_PAGESIZE) != 4096))
 		return sxsk_priv_fail(
-			EINVAL, "guard needs frames of 4096 bytes and no huge pages: the processor "
-				"guards whole pages, of 4096 bytes");
+			EINVAL, "guard needs frames of 4096 bytes, pages of 4096 bytes and no huge "
+				"pages: the processor guards whole pages");
 	if (bits & HARDEN_POISON && huge)
 		return sxsk_priv_fail(
 			EINVAL, "poison does not work with huge pages, which can be mapped once "

@@ -14,6 +14,17 @@ static size_t whole;
 int __real_mprotect(void *addr, size_t len, int prot);
 int __wrap_mprotect(void *addr, size_t len, int prot);
 
+/* A kernel with large pages, as arm64 has them. */
+static size_t large;
+
+long __real_sysconf(int name);
+long __wrap_sysconf(int name);
+
+long __wrap_sysconf(int name)
+{
+	return large && name == _SC_PAGESIZE ? (long)large : __real_sysconf(name);
+}
+
 int __wrap_mprotect(void *addr, size_t len, int prot)
 {
 	if (whole && len < whole) {
@@ -83,6 +94,25 @@ Test(harden, guarded_frame_that_was_received_and_given_back_is_nobodys)
 	sxsk_buf_unref(&b);
 	cr_assert_not(is_readable(raw));
 	close_and_unref(socket, pool);
+}
+
+/* Each mapping has its guards, of a page; and what guards frames one by one is refused. */
+Test(harden, large_pages_are_guarded_whole)
+{
+	const struct sxsk_pool_opts opts = {
+		.sz = sizeof(opts), .frame_count = 64, .frame_size = 4096, .harden = "guard"
+	};
+	struct sxsk_pool *pool = NULL;
+	const struct sxsk_priv_mapping *m;
+
+	large = 65536;
+	expect_error(EINVAL, "pages of 4096 bytes", sxsk_pool_create(&pool, &opts));
+	pool = hardened_pool("none");
+	m = &inner_pool(pool)->memory;
+	cr_expect_eq(m->data - (unsigned char *)m->addr, 65536);
+	cr_expect_eq(m->len, 64 * 4096 + 2 * 65536);
+	large = 0;
+	sxsk_pool_unref(pool);
 }
 
 Test(harden, guard_is_for_as_many_frames_as_there_may_be_mappings)
