@@ -76,6 +76,7 @@ struct sxsk_priv_source {
 	/* It asks the driver of one interface, and runs there only. */
 	uint32_t metadata; /* SXSK_METADATA_RX_*, 0 = it does not */
 	uint32_t ifindex;
+	uint64_t netns; /* where that is the interface's index */
 	const char *ifname;
 };
 /* Its instructions: 0, and free them; or -errno. */

@@ -12,6 +12,7 @@
 #include "clock.h"
 #include "metadata.h"
 #include "napi.h"
+#include "netns.h"
 #include "sysfs.h"
 
 #include <errno.h>
@@ -24,7 +25,6 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -100,16 +100,6 @@ static struct queue_count queue_count(const char *ifname)
 	return n;
 }
 
-static uint64_t network_namespace(void)
-{
-	struct stat st;
-
-	/* The first is missing before Linux 3.17 and in some sandboxes. */
-	if (stat("/proc/thread-self/ns/net", &st) && stat("/proc/self/ns/net", &st))
-		return 0;
-	return st.st_ino;
-}
-
 static int check_name(const char *ifname)
 {
 	if (!ifname || !ifname[0])
@@ -158,8 +148,10 @@ static int xsk_identify(const char *ifname, uint32_t queue, struct sxsk_priv_dev
 			"counted from 0",
 			ifname, queue, n.rx, n.tx);
 	id.ifindex = (uint32_t)index.ifr_ifindex;
-	id.netns = network_namespace();
-	strncpy(id.name, ifname, sizeof(id.name) - 1);
+	id.netns = sxsk_priv_netns_id();
+	/* An alternative name is for looking up only: sysfs does not have it. */
+	if (!if_indextoname(id.ifindex, id.name))
+		return no_such_interface(errno == ENXIO ? -ENODEV : -errno, ifname);
 	*ret_id = id;
 	*ret_mtu = (uint32_t)mtu.ifr_mtu;
 	return 0;
@@ -174,11 +166,14 @@ static int xsk_queues(const char *ifname, bool tx, uint32_t *ret_n)
 
 	if (err)
 		return err;
-	n = queue_count(ifname);
+	n = queue_count(id.name);
 	*ret_n = tx ? n.tx : n.rx;
 	if (n.tx || n.rx)
 		return 0;
-	found = sxsk_priv_sysfs_queues(ifname, tx);
+	found = sxsk_priv_sysfs_queues(id.name, tx);
+	if (found < 0 && found != -EPERM && found != -ENOSYS)
+		return sxsk_priv_fail(-found, "cannot count the queues of %s in sysfs: %s", ifname,
+				      strerror(-found));
 	if (found <= 0)
 		return sxsk_priv_fail(
 			EOPNOTSUPP,
@@ -591,7 +586,15 @@ static int bind_error(const struct sxsk_priv_socket *s, int err)
 	}
 }
 
-/* This queue cannot do what the donor's does: find out what it can. */
+/* With a registration of one's own instead of the donor's: this queue cannot do what the donor's does, so find
+ * out what it can; or the donor's interface was removed, which took it off its queue (EBADF). */
+static bool can_bind_alone(const struct sxsk_priv_socket *s, int err)
+{
+	if (!s->device_data || joins_queue(s))
+		return false;
+	return err == EBADF || (s->mode == SXSK_MODE_AUTO && (err == EOPNOTSUPP || err == EINVAL));
+}
+
 static int bind_alone(struct sxsk_priv_socket *s)
 {
 	int err;
@@ -612,8 +615,7 @@ static int xsk_bind(struct sxsk_priv_socket *s, struct sxsk_priv_socket *donor)
 	int err = bind_patiently(s);
 
 	(void)donor; /* open decided, see device_data */
-	if (s->device_data && !joins_queue(s) && s->mode == SXSK_MODE_AUTO &&
-	    (err == EOPNOTSUPP || err == EINVAL))
+	if (can_bind_alone(s, err))
 		err = bind_alone(s);
 	else if (err)
 		err = bind_error(s, err);
@@ -642,6 +644,7 @@ static int xsk_steer(struct sxsk_priv_socket *s)
 	const struct sxsk_priv_steering wanted = { .prog = s->opts->prog,
 						   .map_fd = s->opts->map_fd,
 						   .ifindex = id->ifindex,
+						   .netns = id->netns,
 						   .ifname = id->name,
 						   .attach = s->attach,
 						   .metadata = s->metadata & METADATA_RX };
@@ -740,7 +743,7 @@ static bool xsk_gone(const struct sxsk_priv_device_id *id)
 
 	/* Only the interface's own namespace can tell. An interface that left it was unregistered
 	 * there, which took its sockets off it. */
-	if (!id->netns || id->netns != network_namespace())
+	if (!id->netns || id->netns != sxsk_priv_netns_id())
 		return false;
 	return !if_indextoname(id->ifindex, name) && errno == ENXIO;
 }

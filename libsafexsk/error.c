@@ -42,16 +42,26 @@ uint64_t sxsk_misuse_count(void)
 	return load_relaxed(&sxsk_priv_registry.misuses);
 }
 
+char *sxsk_priv_printable(char *text)
+{
+	for (char *p = text; *p; p++)
+		if (*p < 0x20 || *p > 0x7e)
+			*p = '?';
+	return text;
+}
+
 /* One write(2), so that lines of several threads do not mix, and no stdio lock in the way. */
 static void print_line(const char *function, const char *sentence)
 {
 	char line[512];
-	int n = snprintf(line, sizeof(line), "safexsk: misuse: %s: %s\n", function, sentence);
+	int n = snprintf(line, sizeof(line), "safexsk: misuse: %s: %s", function, sentence);
 
 	if (n > 0) {
-		size_t len = (size_t)n < sizeof(line) ? (size_t)n : sizeof(line) - 1;
-		ssize_t done = write(STDERR_FILENO, line, len);
+		const size_t len = strlen(sxsk_priv_printable(line));
+		ssize_t done;
 
+		line[len] = '\n'; /* in place of the end */
+		done = write(STDERR_FILENO, line, len + 1);
 		(void)done; /* nobody to tell */
 	}
 }

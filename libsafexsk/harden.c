@@ -102,15 +102,13 @@ struct sxsk_priv_track {
 
 /* ---- choosing ------------------------------------------------------------------------------------------ */
 
-static int parse(const char *names, uint32_t *ret_bits)
+static int parse(const char *names, uint32_t by_default, uint32_t *ret_bits)
 {
 	const char *from = names ? "sxsk_pool_opts.harden" : "SAFEXSK_HARDEN";
 
-	*ret_bits = 0;
 	if (!names)
 		names = secure_getenv("SAFEXSK_HARDEN");
-	if (!names && poison_works())
-		*ret_bits = HARDEN_POISON | HARDEN_RACE_SAFE;
+	*ret_bits = names ? 0 : by_default;
 	while (names && *names) {
 		size_t len = strcspn(names, ", "), i;
 
@@ -128,7 +126,21 @@ static int parse(const char *names, uint32_t *ret_bits)
 			*ret_bits |= levels[i].bit | HARDEN_RACE_SAFE;
 		names += len + strspn(names + len, ", ");
 	}
-	if (*ret_bits & HARDEN_POISON && !poison_works())
+	return 0;
+}
+
+/* Huge pages are mapped once: the in-process kernel has no mapping of its own, where nothing is shut. */
+static int check_levels(uint32_t bits, uint32_t frame_size, bool huge)
+{
+	if (bits & HARDEN_GUARD && (frame_size != 4096 || huge || sysconf(_SC_PAGESIZE) != 4096))
+		return sxsk_priv_fail(
+			EINVAL, "guard needs frames of 4096 bytes, pages of 4096 bytes and no huge "
+				"pages: the processor guards whole pages");
+	if (bits & HARDEN_POISON && huge)
+		return sxsk_priv_fail(
+			EINVAL, "poison does not work with huge pages, which can be mapped once "
+				"only: do without one of them");
+	if (bits & HARDEN_POISON && !poison_works())
 		return sxsk_priv_fail(EOPNOTSUPP,
 				      "poison needs a program built with -fsanitize=address, or "
 				      "one that runs under Valgrind");
@@ -137,14 +149,11 @@ static int parse(const char *names, uint32_t *ret_bits)
 
 int sxsk_priv_harden_parse(const struct sxsk_pool_opts *o, uint32_t *ret_bits)
 {
-	const int err = parse(o->harden, ret_bits);
+	const bool huge = o->flags & (SXSK_POOL_HUGE_2M | SXSK_POOL_HUGE_1G);
+	const uint32_t by_default = !huge && poison_works() ? HARDEN_POISON | HARDEN_RACE_SAFE : 0;
+	const int err = parse(o->harden, by_default, ret_bits);
 
-	if (!err && *ret_bits & HARDEN_GUARD &&
-	    (o->frame_size != 4096 || o->flags & (SXSK_POOL_HUGE_2M | SXSK_POOL_HUGE_1G)))
-		return sxsk_priv_fail(
-			EINVAL, "guard needs frames of 4096 bytes and no huge pages: the processor "
-				"guards whole pages, of 4096 bytes");
-	return err;
+	return err ? err : check_levels(*ret_bits, o->frame_size, huge);
 }
 
 /* mprotect() fails for want of mappings only, when the rest of the process has used up what

@@ -391,6 +391,8 @@ void sxsk_priv_misuse(enum sxsk_misuse_kind kind, const char *function, struct s
 	__attribute__((format(printf, 5, 6), cold));
 /* Misuse of a handle: looks at the frame and says what is wrong. */
 void sxsk_priv_misuse_buf(struct sxsk_buf b, const char *function) __attribute__((cold));
+/* Bytes of a name that a terminal would obey, or not show, become '?'. Returns text. */
+char *sxsk_priv_printable(char *text);
 /* Copy an option struct of the caller's version: unknown fields must be zero. */
 int sxsk_priv_options(void *to, size_t size, const void *from, const char *what);
 
@@ -516,6 +518,7 @@ struct sxsk_priv_steering {
 	struct sxsk_prog *prog; /* NULL: the library's own of the interface, for all packets */
 	int map_fd;             /* or an XSKMAP, not 0: whoever made it has a program */
 	uint32_t ifindex;
+	uint64_t netns; /* of the interface, and the thread's */
 	const char *ifname;
 	uint32_t attach;
 	uint32_t metadata; /* SXSK_METADATA_RX_* that the program has to write */

@@ -21,7 +21,6 @@
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23 /* Linux 5.14 */
 #endif
-#define GUARD 4096u
 
 /* ---- NUMA nodes ------------------------------------------------------------------------------------ */
 
@@ -142,7 +141,8 @@ static int map_huge(struct sxsk_priv_mapping *m, size_t size, const struct huge 
 int sxsk_priv_map(struct sxsk_priv_mapping *m, size_t size, uint32_t flags, uint32_t numa_node,
 		  const char *what)
 {
-	size_t len = ((size + GUARD - 1) & ~(size_t)(GUARD - 1)) + 2 * GUARD;
+	const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	const size_t len = ((size + page - 1) & ~(page - 1)) + 2 * page;
 	unsigned char *all;
 	int err;
 
@@ -153,7 +153,7 @@ int sxsk_priv_map(struct sxsk_priv_mapping *m, size_t size, uint32_t flags, uint
 	}
 	all = mmap(NULL, len, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (all == MAP_FAILED ||
-	    mprotect(all + GUARD, len - 2 * GUARD, PROT_READ | PROT_WRITE) != 0 ||
+	    mprotect(all + page, len - 2 * page, PROT_READ | PROT_WRITE) != 0 ||
 	    madvise(all, len, MADV_DONTFORK) != 0) {
 		err = errno;
 		if (all != MAP_FAILED)
@@ -163,10 +163,8 @@ int sxsk_priv_map(struct sxsk_priv_mapping *m, size_t size, uint32_t flags, uint
 			size, what, strerror(err));
 	}
 	sxsk_priv_fresh(all, len);
-	*m = (struct sxsk_priv_mapping){
-		.data = all + GUARD, .addr = all, .len = len, .page = (size_t)sysconf(_SC_PAGESIZE)
-	};
-	err = place(m->data, len - 2 * GUARD, numa_node);
+	*m = (struct sxsk_priv_mapping){ .data = all + page, .addr = all, .len = len, .page = page };
+	err = place(m->data, len - 2 * page, numa_node);
 	if (err)
 		sxsk_priv_unmap(m);
 	return err;

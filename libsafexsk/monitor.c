@@ -36,6 +36,7 @@ int sxsk_monitor_create(struct sxsk_monitor **ret_monitor, const char *title,
 	if (!m)
 		return sxsk_priv_fail(ENOMEM, "no memory for a monitor");
 	(void)snprintf(m->title, sizeof(m->title), "%s", title);
+	(void)sxsk_priv_printable(m->title);
 	m->pool = pool;
 	m->begun = m->looked = now_ns();
 	*ret_monitor = m;
@@ -73,6 +74,7 @@ static void show_row(struct row *row, double seconds, bool table, FILE *out)
 
 	row->seen_bursts = bursts;
 	sxsk_socket_stats(row->socket, &row->stats);
+	(void)sxsk_priv_printable(row->stats.ifname);
 	rx = (double)(now->rx_packets - before.rx_packets) / seconds;
 	tx = (double)(now->tx_packets - before.tx_packets) / seconds;
 	if (!table) {

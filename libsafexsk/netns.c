@@ -12,6 +12,7 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 int sxsk_priv_netns_here(void)
@@ -26,6 +27,16 @@ int sxsk_priv_netns_here(void)
 				       "/proc mounted?)",
 				       strerror(errno)) :
 			fd;
+}
+
+uint64_t sxsk_priv_netns_id(void)
+{
+	struct stat st;
+
+	/* The first is missing before Linux 3.17 and in some sandboxes. */
+	if (stat("/proc/thread-self/ns/net", &st) && stat("/proc/self/ns/net", &st))
+		return 0;
+	return st.st_ino;
 }
 
 static int enter_error(int err, const char *path)

@@ -260,8 +260,7 @@ static int map_pool(struct sxsk_priv_pool *pool, uint32_t numa_node)
 {
 	int err;
 
-	if (hardened(pool) & HARDEN_TWICE &&
-	    !(pool->flags & (SXSK_POOL_HUGE_2M | SXSK_POOL_HUGE_1G)))
+	if (hardened(pool) & HARDEN_TWICE) /* then it is not in huge pages */
 		err = sxsk_priv_map_twice(&pool->memory, pool->size, numa_node);
 	else
 		err = sxsk_priv_map(&pool->memory, pool->size, pool->flags, numa_node,

@@ -14,6 +14,7 @@
 #include "dispatcher.h"
 
 #include "clock.h"
+#include "netns.h"
 
 #include <bpf/bpf.h>
 #include <errno.h>
@@ -375,6 +376,17 @@ static int program_renew(struct sxsk_priv_prog *prog, const struct sxsk_priv_sou
 	return 0;
 }
 
+/* One that asks a driver is loaded for an interface of the thread's network namespace. */
+static int check_place(const struct sxsk_priv_source *to)
+{
+	if (!to->metadata || to->netns == sxsk_priv_netns_id())
+		return 0;
+	return sxsk_priv_fail(EXDEV,
+			      "the program asks the driver of %s, which is in another network "
+			      "namespace: steer it from a thread in there",
+			      to->ifname);
+}
+
 /* By something that was checked, and allocated: it is taken, also on error. */
 static int steer_by(struct sxsk_prog *cookie, sxsk_priv_generate_fn *generate, void *what,
 		    unsigned n, const char *function)
@@ -393,11 +405,14 @@ static int steer_by(struct sxsk_prog *cookie, sxsk_priv_generate_fn *generate, v
 				     "program %s is of an object file: it decides by itself",
 				     prog->name);
 	} else if (prog) {
-		to = prog->from; /* what it asks the driver stays */
+		to = prog->from; /* what it asks the driver stays, while it is there */
+		to.metadata = prog->sockets ? to.metadata : 0;
 		to.generate = generate;
 		to.what = what;
 		to.n = n;
-		err = program_renew(prog, &to);
+		err = check_place(&to);
+		if (!err)
+			err = program_renew(prog, &to);
 	}
 	unlock_loaded();
 	if (err)
@@ -486,16 +501,17 @@ static int in_the_way(uint32_t id, const char *ifname, const char *name)
 			      ifname, prog->cookie ? "sxsk_socket_opts.prog" : "SXSK_STEER_ALL");
 }
 
-/* The program asks the driver what the first socket wants to know. One of an object file does as it likes. */
+/* The program asks the driver what the first socket wants to know: always anew, since the interface of before
+ * may be gone, and another have its index. One of an object file does as it likes. */
 static int program_ask(struct sxsk_priv_prog *prog, const struct sxsk_priv_steering *w)
 {
 	struct sxsk_priv_source to = prog->from;
 
-	if (prog->map_of_another ||
-	    (w->metadata == to.metadata && (!w->metadata || w->ifindex == to.ifindex)))
+	if (prog->map_of_another || (!w->metadata && !to.metadata))
 		return 0;
 	to.metadata = w->metadata;
 	to.ifindex = w->ifindex;
+	to.netns = w->netns;
 	to.ifname = w->ifname;
 	return program_renew(prog, &to);
 }
@@ -669,6 +685,13 @@ static uint32_t map_key(const struct sxsk_priv_prog *prog, uint32_t queue, uint3
 	return prog->map_of_another ? queue + target : target * TARGET_QUEUES + queue;
 }
 
+/* Of somebody else's map. */
+static int no_entry(uint32_t queue, uint32_t target)
+{
+	return sxsk_priv_fail(EINVAL, "the map has no entry %llu (queue %u and target %u)",
+			      (unsigned long long)queue + target, queue, target);
+}
+
 static int enter_error(const struct sxsk_priv_prog *prog, int err, uint32_t queue, uint32_t target)
 {
 	const uint32_t key = map_key(prog, queue, target);
@@ -683,8 +706,7 @@ static int enter_error(const struct sxsk_priv_prog *prog, int err, uint32_t queu
 			"close it first",
 			queue, target);
 	if (err == E2BIG)
-		return sxsk_priv_fail(EINVAL, "the map has no entry %u (queue %u and target %u)",
-				      key, queue, target);
+		return no_entry(queue, target);
 	return sxsk_priv_fail(err, "cannot enter queue %u in the XSKMAP: %s", queue, strerror(err));
 }
 
@@ -696,6 +718,8 @@ int sxsk_priv_prog_enter(struct sxsk_priv_prog *prog, uint32_t queue, uint32_t t
 	if (queue >= TARGET_QUEUES && !prog->map_of_another)
 		return sxsk_priv_fail(EINVAL, "queue %u: the XSKMAP has queues 0 to %u only", queue,
 				      TARGET_QUEUES - 1);
+	if (prog->map_of_another && target > UINT32_MAX - queue)
+		return no_entry(queue, target);
 	/* NOEXIST: success means that the entry is this socket's and that nobody's was replaced. An
 	 * XSKMAP cannot be read back. */
 	err = bpf_map_update_elem(prog->map_fd, &key, &fd, BPF_NOEXIST);

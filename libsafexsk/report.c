@@ -110,20 +110,23 @@ int sxsk_pool_report(struct sxsk_pool *cookie, FILE *out)
 {
 	struct sxsk_priv_pool *pool = sxsk_priv_pool_of(cookie, "sxsk_pool_report");
 	struct sxsk_pool_stats st;
+	char name[sizeof(pool->name)];
 	int missing;
 
 	if (!pool)
 		return -EINVAL;
+	memcpy(name, pool->name, sizeof(name));
 	count(pool, &st);
 	missing = (int)(st.total - accounted(&st));
 	fprintf(out,
 		"pool \"%s\": %llu frames of %u bytes: user %llu, lanes %llu, depot %llu, fill %llu, tx %llu, "
 		"quarantined %llu, retired %llu; %llu owners, %llu sockets; %d not accounted for\n",
-		pool->name, (unsigned long long)st.total, pool->chunk, (unsigned long long)st.user,
-		(unsigned long long)st.lanes, (unsigned long long)st.depot,
-		(unsigned long long)st.fill, (unsigned long long)st.tx,
-		(unsigned long long)st.quarantined, (unsigned long long)st.retired,
-		(unsigned long long)st.owners, (unsigned long long)st.sockets, missing);
+		sxsk_priv_printable(name), (unsigned long long)st.total, pool->chunk,
+		(unsigned long long)st.user, (unsigned long long)st.lanes,
+		(unsigned long long)st.depot, (unsigned long long)st.fill,
+		(unsigned long long)st.tx, (unsigned long long)st.quarantined,
+		(unsigned long long)st.retired, (unsigned long long)st.owners,
+		(unsigned long long)st.sockets, missing);
 	if (st.user)
 		list_held(pool, out);
 	return missing;

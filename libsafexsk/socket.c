@@ -279,7 +279,9 @@ static void first_fill(struct sxsk_priv_socket *s)
 /* How much two sockets of a pool have in common, for sharing a registration. */
 static int closeness(const struct sxsk_priv_queue *a, const struct sxsk_priv_queue *b)
 {
-	return a == b ? 2 : a->device.ifindex == b->device.ifindex;
+	if (a == b)
+		return 2;
+	return a->device.ifindex == b->device.ifindex && a->device.netns == b->device.netns;
 }
 
 /* A bound socket of the same pool, whose umem registration can be shared: of the same queue or interface

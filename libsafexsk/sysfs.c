@@ -58,5 +58,5 @@ int sxsk_priv_sysfs_queues(const char *ifname, bool tx)
 		close(fd);
 	}
 	close(sysfs);
-	return n;
+	return fd == -ENOENT ? n : fd;
 }

@@ -60,7 +60,7 @@ Test(error, long_names_do_not_break_a_sentence)
 /* ---- misuse ------------------------------------------------------------------------------------------ */
 
 /* What a process writes on stderr and how it ends that unrefs twice. */
-static int misuse_in_child(char text[1024])
+static int misuse_in_child(const char *name, char text[1024])
 {
 	int fd[2], status;
 	size_t n = 0;
@@ -71,7 +71,7 @@ static int misuse_in_child(char text[1024])
 	child = fork();
 	cr_assert_geq(child, 0);
 	if (child == 0) {
-		struct sxsk_pool_opts o = { .sz = sizeof(o), .frame_count = 64, .name = "blue" };
+		struct sxsk_pool_opts o = { .sz = sizeof(o), .frame_count = 64, .name = name };
 		struct sxsk_pool *pool;
 		struct sxsk_buf b, again;
 
@@ -96,13 +96,22 @@ Test(error, misuse_prints_a_line_and_aborts)
 {
 	static const char start[] = "safexsk: misuse: sxsk_buf_unref: stale handle: frame ";
 	char text[1024];
-	int status = misuse_in_child(text);
+	int status = misuse_in_child("blue", text);
 
 	cr_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT, "0x%x: %s", status, text);
 	cr_assert_eq(strncmp(text, start, sizeof(start) - 1), 0, "%s", text);
 	cr_assert(strstr(text, "of pool \"blue\""), "%s", text);
 	cr_assert(strstr(text, "free, in the depot"), "where the frame is now: %s", text);
 	cr_assert_eq(text[strlen(text) - 1], '\n');
+}
+
+/* To a terminal, perhaps. */
+Test(error, misuse_line_has_no_byte_that_is_obeyed)
+{
+	char text[1024];
+
+	(void)misuse_in_child("b\x1b[2J\nue\xff", text);
+	cr_assert(strstr(text, "of pool \"b?[2J?ue?\""), "%s", text);
 }
 
 static void count_and_ask(const struct sxsk_misuse *m, void *arg)

@@ -14,6 +14,17 @@ static size_t whole;
 int __real_mprotect(void *addr, size_t len, int prot);
 int __wrap_mprotect(void *addr, size_t len, int prot);
 
+/* A kernel with large pages, as arm64 has them. */
+static size_t large;
+
+long __real_sysconf(int name);
+long __wrap_sysconf(int name);
+
+long __wrap_sysconf(int name)
+{
+	return large && name == _SC_PAGESIZE ? (long)large : __real_sysconf(name);
+}
+
 int __wrap_mprotect(void *addr, size_t len, int prot)
 {
 	if (whole && len < whole) {
@@ -85,6 +96,25 @@ Test(harden, guarded_frame_that_was_received_and_given_back_is_nobodys)
 	close_and_unref(socket, pool);
 }
 
+/* Each mapping has its guards, of a page; and what guards frames one by one is refused. */
+Test(harden, large_pages_are_guarded_whole)
+{
+	const struct sxsk_pool_opts opts = {
+		.sz = sizeof(opts), .frame_count = 64, .frame_size = 4096, .harden = "guard"
+	};
+	struct sxsk_pool *pool = NULL;
+	const struct sxsk_priv_mapping *m;
+
+	large = 65536;
+	expect_error(EINVAL, "pages of 4096 bytes", sxsk_pool_create(&pool, &opts));
+	pool = hardened_pool("none");
+	m = &inner_pool(pool)->memory;
+	cr_expect_eq(m->data - (unsigned char *)m->addr, 65536);
+	cr_expect_eq(m->len, 64 * 4096 + 2 * 65536);
+	large = 0;
+	sxsk_pool_unref(pool);
+}
+
 Test(harden, guard_is_for_as_many_frames_as_there_may_be_mappings)
 {
 	const struct sxsk_pool_opts opts = {
@@ -114,6 +144,47 @@ Test(harden, guard_without_mappings_opens_a_frame_to_its_owner)
 	sxsk_buf_unref(&received);
 	whole = 0;
 	close_and_unref(socket, pool);
+}
+
+/* Of a pool made so, with a packet through the in-process kernel: it reads and writes frames that are nobody's. */
+static uint32_t levels_by_default(uint32_t flags)
+{
+	struct sxsk_pool *pool =
+		new_pool_with((struct sxsk_pool_opts){ .frame_count = 256, .flags = flags });
+	const uint32_t levels = load_relaxed(&inner_pool(pool)->harden);
+	struct sxsk_socket *a = new_socket(pool, "mem:huge", 0);
+	struct sxsk_socket *b = new_socket(pool, "mem:huge", 0);
+	struct sxsk_buf sent = packet(pool, 60, 7), came;
+
+	cr_assert_eq(sxsk_tx_burst(a, &sent, 1), 1);
+	cr_assert_eq(sxsk_rx_burst(b, &came, 1), 1);
+	cr_assert_eq(((const unsigned char *)sxsk_buf_data(came))[59], 7);
+	sxsk_buf_unref(&came);
+	sxsk_socket_close(a);
+	close_and_unref(b, pool);
+	return levels;
+}
+
+extern void __asan_poison_memory_region(const volatile void *at, size_t size) __attribute__((weak));
+
+/* Those that were not to be had, and so are ordinary ones, included. */
+Test(harden, poison_is_not_for_huge_pages)
+{
+	const char *const harden[] = { "poison", "canary,poison" };
+
+	cr_assert_eq(unsetenv("SAFEXSK_HARDEN"), 0);
+	cr_expect_eq(levels_by_default(0) != 0, __asan_poison_memory_region != NULL);
+	cr_expect_eq(levels_by_default(SXSK_POOL_HUGE_2M | SXSK_POOL_HUGE_TRY), 0);
+	for (unsigned i = 0; i < 2; i++) {
+		const struct sxsk_pool_opts opts = { .sz = sizeof(opts),
+						     .flags = SXSK_POOL_HUGE_2M |
+							      SXSK_POOL_HUGE_TRY,
+						     .harden = harden[i] };
+		struct sxsk_pool *pool = NULL;
+
+		expect_error(EINVAL, "huge pages", sxsk_pool_create(&pool, &opts));
+		cr_assert_null(pool);
+	}
 }
 
 Test(harden, write_after_free_is_noticed_at_the_next_use)

@@ -159,3 +159,73 @@ Test(netns, an_interface_removed_there_keeps_no_frame)
 	cr_expect_eq(st.depot, st.total);
 	sxsk_pool_unref(pool);
 }
+
+/* Whose registration is shared where there is a choice: a socket's of the same interface, whatever else has its
+ * number elsewhere. With SXSK_MODE_AUTO no other one is. */
+Test(netns, registration_is_that_of_the_interface_and_not_of_its_index)
+{
+	struct sxsk_pool *pool = new_pool(8192);
+	struct sxsk_socket *a, *b, *c;
+	const struct sxsk_priv_socket *s;
+
+	run("nsenter -t %d -n sh -c 'ip link add u0 index %u type veth peer name u1; "
+	    "ip link set u0 up; ip link set u1 up'",
+	    (int)there.pid, if_nametoindex("m0"));
+	a = open_socket(pool, "m0", 0, defaults());
+	b = open_socket(pool, "u0", 0, over_there(defaults()));
+	c = open_socket(pool, "m0", 1, defaults());
+	s = &sxsk_priv_registry.socket[(uintptr_t)c & 0xffff];
+	cr_expect_eq(s->device_data, &sxsk_priv_registry.socket[(uintptr_t)a & 0xffff]);
+	sxsk_socket_close(c);
+	sxsk_socket_close(b);
+	sxsk_socket_close(a);
+	sxsk_pool_unref(pool);
+}
+
+/* A program that asks a driver is made for its interface, which is in one namespace. */
+Test(netns, a_program_that_asks_the_driver_is_steered_from_there)
+{
+	const struct sxsk_rule rule = to_port(7, 0);
+	struct sxsk_prog *prog = new_prog(&rule, 1);
+	struct sxsk_socket_opts opts = over_there(defaults());
+	struct sxsk_pool *pool = new_pool(256);
+	struct sxsk_socket *socket;
+	const int home = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
+	const int other = open(path, O_RDONLY | O_CLOEXEC);
+
+	cr_assert(home >= 0 && other >= 0);
+	opts.prog = prog;
+	opts.metadata = SXSK_METADATA_RX_HASH;
+	socket = open_socket(pool, "v1", 0, opts);
+	refused_with(sxsk_prog_steer(prog, &rule, 1), -EXDEV, "steer it from a thread in there");
+	cr_assert_eq(setns(other, CLONE_NEWNET), 0);
+	cr_expect_eq(sxsk_prog_steer(prog, &rule, 1), 0, "%s", sxsk_last_error());
+	cr_assert_eq(setns(home, CLONE_NEWNET), 0);
+	sxsk_socket_close(socket);
+	cr_expect_eq(sxsk_prog_steer(prog, &rule, 1), 0, "%s", sxsk_last_error());
+	close(home);
+	close(other);
+	sxsk_prog_unref(prog);
+	sxsk_pool_unref(pool);
+}
+
+Test(netns, a_program_asks_the_driver_of_its_next_interface_under_the_same_index)
+{
+	const struct sxsk_rule rule = to_port(7, 0);
+	struct sxsk_prog *prog = new_prog(&rule, 1);
+	struct sxsk_socket_opts opts = defaults();
+	struct sxsk_pool *pool = new_pool(256);
+	struct sxsk_socket *socket;
+
+	run("nsenter -t %d -n sh -c 'ip link add u0 index %u type veth peer name u1; "
+	    "ip link set u0 up; ip link set u1 up'",
+	    (int)there.pid, if_nametoindex("m0"));
+	opts.prog = prog;
+	opts.metadata = SXSK_METADATA_RX_HASH;
+	socket = open_socket(pool, "m0", 0, opts);
+	sxsk_socket_close(socket);
+	socket = open_socket(pool, "u0", 0, over_there(opts));
+	sxsk_socket_close(socket);
+	sxsk_prog_unref(prog);
+	sxsk_pool_unref(pool);
+}

@@ -212,6 +212,36 @@ Test(open_all, a_tap_has_as_many_queues_as_it_is_opened_times)
 	sxsk_pool_unref(pool);
 }
 
+/* In the middle of the files that are counted, when it is set: descriptors are out. */
+static bool descriptors_end;
+
+int __real_openat64(int dir, const char *path, int flags);
+int __wrap_openat64(int dir, const char *path, int flags);
+
+int __wrap_openat64(int dir, const char *path, int flags)
+{
+	if (descriptors_end && strstr(path, "/queues/rx-2")) {
+		errno = EMFILE;
+		return -1;
+	}
+	return __real_openat64(dir, path, flags);
+}
+
+/* Fewer sockets than queues would look like all of them. */
+Test(open_all, queues_that_cannot_be_counted_to_the_end_are_an_error)
+{
+	struct sxsk_pool *pool = new_pool(8192);
+	struct sxsk_socket *sockets[ROOM];
+
+	run("ip link add i0 numrxqueues 3 numtxqueues 2 type ifb; ip link set i0 up");
+	descriptors_end = true;
+	refused(pool, "i0", ROOM, defaults(), -EMFILE, "count the queues of i0");
+	descriptors_end = false;
+	open_them(sockets, 3, pool, "i0", defaults());
+	close_them(sockets, 3);
+	sxsk_pool_unref(pool);
+}
+
 /* Two drivers that do not tell how many queues they have. */
 Test(open_all, sysfs_knows_where_the_driver_does_not_tell)
 {
@@ -229,6 +259,26 @@ Test(open_all, sysfs_knows_where_the_driver_does_not_tell)
 	close_them(sockets, 2);
 	open_them(sockets, 1, pool, "lo", defaults());
 	close_them(sockets, 1);
+	sxsk_pool_unref(pool);
+}
+
+/* sysfs knows an interface by its name only: where the sockets' queues and NAPI settings are. */
+Test(open_all, an_alternative_name_is_as_good)
+{
+	struct sxsk_pool *pool = new_pool(8192);
+	struct sxsk_socket *sockets[ROOM], *socket;
+	struct sxsk_socket_opts opts = defaults();
+
+	run("ip link add i0 numrxqueues 3 numtxqueues 2 type ifb; ip link set i0 up");
+	run("ip link property add dev i0 altname other");
+	run("ip link property add dev v0 altname another");
+	open_them(sockets, 3, pool, "other", opts);
+	cr_expect_str_eq(stats_of(sockets[2]).ifname, "i0");
+	close_them(sockets, 3);
+	opts.busy_poll_us = 20;
+	socket = open_socket(pool, "another", 0, opts);
+	cr_expect_str_eq(stats_of(socket).ifname, "v0");
+	sxsk_socket_close(socket);
 	sxsk_pool_unref(pool);
 }
 

@@ -215,6 +215,44 @@ Test(print, settled_is_what_has_every_frame_accounted_for)
 		      cr_assert_eq(sxsk_pool_settle(pool, 0, stdout), -EINVAL));
 }
 
+/* ---- names that a terminal would obey --------------------------------------------------------------------- */
+
+#define CLEARS "\x1b[2J\xff"
+#define CLEARED "?[2J?"
+
+static void expect_tame(const char *text, const char *words)
+{
+	cr_expect(strstr(text, words), "%s", text);
+	for (const char *p = text; *p; p++)
+		cr_expect((*p >= 0x20 && *p <= 0x7e) || *p == '\n', "byte 0x%02x",
+			  (unsigned char)*p);
+}
+
+Test(print, names_are_shown_and_not_obeyed)
+{
+	struct sxsk_pool *pool =
+		new_pool_with((struct sxsk_pool_opts){ .frame_count = 64, .name = "pool" CLEARS });
+	struct sxsk_socket *socket = new_socket(pool, "mem:" CLEARS, 0);
+	struct sxsk_monitor *m;
+	char *text;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+
+	cr_assert_eq(sxsk_monitor_create(&m, "title" CLEARS, pool), 0);
+	cr_assert_eq(sxsk_monitor_add(m, socket, NULL, 0), 0);
+	sxsk_monitor_show(m, out);
+	sxsk_monitor_destroy(m);
+	(void)fclose(out);
+	expect_tame(text, "mem:" CLEARED ":0 rx");
+	free(text);
+	out = open_memstream(&text, &size);
+	cr_expect_eq(sxsk_pool_report(pool, out), 0);
+	(void)fclose(out);
+	expect_tame(text, "pool \"pool" CLEARED "\": 64 frames");
+	free(text);
+	close_and_unref(socket, pool);
+}
+
 /* ---- packets ---------------------------------------------------------------------------------------------- */
 
 /* An ARP request in two Bufs, the first of which ends in the middle of an address. */

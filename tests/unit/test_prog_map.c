@@ -115,6 +115,8 @@ Test(prog_map, what_is_no_free_entry_of_an_xskmap_is_refused)
 	refused(pool, "v0", 0, with_map(2), -EINVAL, "no XSKMAP");
 	opts.target = 4;
 	refused(pool, "v0", 0, opts, -EINVAL, "no entry 4");
+	opts.target = UINT32_MAX;
+	refused(pool, "m0", 1, opts, -EINVAL, "no entry 4294967296");
 	socket = open_socket(pool, "m0", 0, with_map(map));
 	refused(pool, "v0", 0, with_map(map), -EBUSY, "entry 0 of the map");
 	opts.target = 1;

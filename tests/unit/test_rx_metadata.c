@@ -243,6 +243,57 @@ Test(rx_metadata, a_driver_without_it_is_named)
 	sxsk_pool_unref(pool);
 }
 
+/* ---- a program that goes from interface to interface ------------------------------------------------- */
+
+static void expect_metadata(struct sxsk_prog *prog, const char *ifname, const char *peer)
+{
+	struct sxsk_pool *pool = new_pool(256), *far = new_pool(256);
+	struct sxsk_socket_opts opts = defaults();
+	struct sxsk_socket *to, *from;
+	struct sxsk_buf b;
+
+	opts.prog = prog;
+	opts.metadata = SXSK_METADATA_RX_TIMESTAMP;
+	to = open_socket(pool, ifname, 0, opts);
+	from = open_socket(far, peer, 0, steered(SXSK_ATTACH_AUTO));
+	send_udp(from, far, 7, 1);
+	b = receive(to);
+	cr_expect_eq(metadata_of(b).valid, SXSK_METADATA_RX_TIMESTAMP);
+	sxsk_buf_unref(&b);
+	sxsk_socket_close(to);
+	sxsk_socket_close(from);
+	sxsk_pool_unref(pool);
+	sxsk_pool_unref(far);
+}
+
+/* While it is on none, it asks none: its rules can be replaced, wherever it was before. */
+Test(rx_metadata, a_program_is_steered_when_its_interface_is_gone)
+{
+	const struct sxsk_rule nothing = to_port(8, 0), rule = to_port(7, 0);
+	struct sxsk_prog *prog = new_prog(&rule, 1);
+
+	expect_metadata(prog, "v0", "v1");
+	run("ip link del v0");
+	cr_expect_eq(sxsk_prog_steer(prog, &nothing, 1), 0, "%s", sxsk_last_error());
+	cr_expect_eq(sxsk_prog_steer(prog, &rule, 1), 0, "%s", sxsk_last_error());
+	expect_metadata(prog, "m0", "m1");
+	sxsk_prog_unref(prog);
+}
+
+Test(rx_metadata, a_new_interface_of_the_same_index_is_asked_anew)
+{
+	const struct sxsk_rule rule = to_port(7, 0);
+	struct sxsk_prog *prog = new_prog(&rule, 1);
+	const unsigned index = if_nametoindex("v0");
+
+	expect_metadata(prog, "v0", "v1");
+	run("ip link del v0");
+	run("ip link add u0 index %u type veth peer name u1; ip link set u0 up; ip link set u1 up",
+	    index);
+	expect_metadata(prog, "u0", "u1");
+	sxsk_prog_unref(prog);
+}
+
 /* ---- options, before any system call ---------------------------------------------------------------- */
 
 static struct sxsk_pool *sealed_pool;

@@ -185,6 +185,31 @@ Test(xsk_changes, another_interface_of_the_same_index_holds_no_frames)
 	sxsk_pool_unref(p.far);
 }
 
+/* Its registration of the pool's memory cannot be shared any more: the next socket has one of its own. */
+Test(xsk_changes, socket_of_a_removed_interface_is_in_nobodys_way)
+{
+	struct sxsk_socket_opts opts = steered(SXSK_ATTACH_AUTO);
+	struct sxsk_pool *pool = new_pool(1024), *far = new_pool(1024);
+	struct sxsk_socket *gone, *to, *from;
+
+	opts.mode = SXSK_MODE_COPY;
+	gone = open_socket(pool, "v0", 0, opts);
+	run("ip link del v0");
+	to = open_socket(pool, "m0", 0, opts);
+	from = open_socket(far, "m1", 0, opts);
+	cr_assert_eq(sxsk_socket_error(gone), -ENXIO);
+	carry(from, far, to, 500);
+	sxsk_socket_close(gone);
+	carry(from, far, to, 500);
+	sxsk_socket_close(to);
+	sxsk_socket_close(from);
+	run("ip link del m0");
+	expect_home(pool);
+	expect_home(far);
+	sxsk_pool_unref(pool);
+	sxsk_pool_unref(far);
+}
+
 Test(xsk_changes, interface_that_is_down_for_a_while_loses_packets_only)
 {
 	struct pair p = pair();

@@ -47,7 +47,8 @@ struct sxsk_pool_opts {
 	uint32_t tx_metadata_len;
 	const char *harden; /**< hardened levels, comma-separated: none, race-safe, fifo, canary,
 			       * history, trace, guard, poison; NULL: the environment's
-			       * SAFEXSK_HARDEN, or poison under ASan and Valgrind */
+			       * SAFEXSK_HARDEN, or poison under ASan and Valgrind, unless
+			       * the pool is to be in huge pages */
 	/** SXSK_NUMA_NODE(n): packet memory and user areas on NUMA node n, as long as it has memory left,
 	 * then on others; 0: no wish, that is the thread's policy at the first touch */
 	uint32_t numa_node;

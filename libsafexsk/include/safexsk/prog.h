@@ -165,10 +165,14 @@ SXSK_API void sxsk_prog_unref(struct sxsk_prog *prog);
  * in the dispatcher, see above).
  * What the sockets' rings hold already stays. On error the old rules stay.
  *
+ * While sockets want metadata of received packets, the kernel makes the program for their interface: the call
+ * is for a thread in the interface's network namespace.
+ *
  * Returns:   0 or -errno
  * Errors:    -EINVAL (a rule that is wrong or can never match), -E2BIG (more than SXSK_MAX_RULES),
  *            -EPERM (needs CAP_BPF and CAP_NET_ADMIN), -ENODEV (the interface is gone), -ENOMEM,
- *            -EOPNOTSUPP (a program of an object file), -EBUSY (no place in the dispatcher);
+ *            -EOPNOTSUPP (a program of an object file), -EBUSY (no place in the dispatcher), -EXDEV
+ *            (with metadata: the interface is in another network namespace);
  *            misuse: SXSK_MISUSE_PROG (then -EINVAL)
  * Ownership: borrows
  * Threads:   any thread; blocking
