@@ -649,7 +649,7 @@ static int xsk_steer(struct sxsk_priv_socket *s)
 						   .attach = s->attach,
 						   .metadata = s->metadata & METADATA_RX };
 	struct queue_count n;
-	int err = sxsk_priv_tx_metadata_check(s, id->ifindex);
+	int err = sxsk_priv_zerocopy_check(s, id->ifindex);
 
 	s->attach = SXSK_ATTACH_NONE;
 	if (err)

@@ -355,7 +355,7 @@ static uint32_t send_packet(struct sxsk_priv_socket *s, struct sxsk_buf bufs[], 
 			    uint32_t at, uint32_t room, struct sxsk_priv_sent *sent)
 {
 	bool whole, multi = s->flags & SXSK_SOCKET_MULTI_BUFFER;
-	uint32_t k = packet_bufs(bufs, n, &whole), most = multi ? SXSK_MAX_FRAGS : 1;
+	uint32_t k = packet_bufs(bufs, n, &whole), most = multi ? s->tx_most : 1;
 	uint64_t bytes = 0;
 	atomic_u64 *why;
 

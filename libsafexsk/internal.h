@@ -251,6 +251,7 @@ struct sxsk_priv_socket {
 	atomic_u64 tx_packets, tx_bytes, tx_completed, comp_refused, comp_duplicate;
 	atomic_u64 drop_null, drop_misuse, drop_short, drop_pool, drop_limit, drop_metadata;
 	atomic_u64 kicks, kick_again, kick_busy;
+	uint32_t tx_most; /* Bufs of a packet that the kernel side takes; without multi-buffer, one */
 	bool tx_untold; /* the TX ring's consumer may be further than the kernel says: device_xsk.c */
 
 	/* Set up at open, used by the device and by slow paths. */

@@ -53,8 +53,9 @@ void sxsk_priv_tx_request_sent(const struct sxsk_priv_pool *pool, struct sxsk_bu
 
 /* Options that cannot be meant: -EINVAL with a sentence. Sets SOCKET_RX_METADATA. */
 int sxsk_priv_metadata_options(struct sxsk_socket_opts *o);
-/* netdev.c. A bound socket: can the interface do what its packets may ask for? In copy mode the kernel does it. */
-int sxsk_priv_tx_metadata_check(const struct sxsk_priv_socket *s, uint32_t ifindex);
+/* netdev.c. A bound socket in zero-copy mode: can the interface do what its packets may ask for? In copy mode the
+ * kernel does it. Sets tx_most. */
+int sxsk_priv_zerocopy_check(struct sxsk_priv_socket *s, uint32_t ifindex);
 
 /* Bufs that were just received: with the flag if something lies before their data, which is then taken for
  * read. */

@@ -17,6 +17,7 @@
 #define FAMILY "netdev"
 #define CMD_DEV_GET 1
 #define DEV_IFINDEX 1
+#define DEV_ZC_MAX_SEGS 4
 #define DEV_RX_METADATA 5
 #define DEV_XSK 6
 
@@ -87,12 +88,15 @@ static uint64_t number(const struct answer *a, uint16_t attr, size_t len)
 			break;
 		if ((found->nla_type & NLA_TYPE_MASK) == attr &&
 		    found->nla_len >= ATTR_HEAD + len) {
-			uint16_t half;
+			uint16_t u16;
+			uint32_t u32;
 
-			if (len == sizeof(half)) {
-				memcpy(&half, a->bytes + at + ATTR_HEAD, sizeof(half));
-				return half;
-			}
+			memcpy(&u16, a->bytes + at + ATTR_HEAD, sizeof(u16));
+			if (len == sizeof(u16))
+				return u16;
+			memcpy(&u32, a->bytes + at + ATTR_HEAD, sizeof(u32));
+			if (len == sizeof(u32))
+				return u32;
 			memcpy(&value, a->bytes + at + ATTR_HEAD, sizeof(value));
 			return value;
 		}
@@ -120,12 +124,13 @@ int sxsk_priv_netdev_get(uint32_t ifindex, struct sxsk_priv_netdev *ret_features
 		*ret_features = (struct sxsk_priv_netdev){
 			.rx_metadata = number(&answer, DEV_RX_METADATA, sizeof(uint64_t)),
 			.xsk = number(&answer, DEV_XSK, sizeof(uint64_t)),
+			.zc_max_segs = (uint32_t)number(&answer, DEV_ZC_MAX_SEGS, sizeof(uint32_t)),
 		};
 	close(fd);
 	return err;
 }
 
-int sxsk_priv_tx_metadata_check(const struct sxsk_priv_socket *s, uint32_t ifindex)
+int sxsk_priv_zerocopy_check(struct sxsk_priv_socket *s, uint32_t ifindex)
 {
 	static const struct {
 		uint32_t what;
@@ -139,12 +144,16 @@ int sxsk_priv_tx_metadata_check(const struct sxsk_priv_socket *s, uint32_t ifind
 	struct sxsk_priv_netdev driver = { 0 };
 	int err;
 
-	if (!(s->metadata & METADATA_TX) || s->mode != SXSK_MODE_ZEROCOPY)
+	if (s->mode != SXSK_MODE_ZEROCOPY ||
+	    !(s->metadata & METADATA_TX || s->flags & SXSK_SOCKET_MULTI_BUFFER))
 		return 0;
 	err = sxsk_priv_netdev_get(ifindex, &driver);
-	if (err && err != -ENOENT) /* before Linux 6.3 no driver has any */
+	if (err && err != -ENOENT &&
+	    s->metadata & METADATA_TX) /* before Linux 6.3 no driver has any */
 		return sxsk_priv_fail(-err, "cannot ask what the driver of %s does for packets",
 				      s->q->device.name);
+	if (driver.zc_max_segs && driver.zc_max_segs < s->tx_most)
+		s->tx_most = driver.zc_max_segs;
 	for (unsigned i = 0; i < sizeof(requests) / sizeof(requests[0]); i++)
 		if (s->metadata & requests[i].what && !(driver.xsk & requests[i].feature))
 			return sxsk_priv_fail(

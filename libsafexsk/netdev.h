@@ -16,6 +16,7 @@
 struct sxsk_priv_netdev {
 	uint64_t rx_metadata; /* NETDEV_RX_* */
 	uint64_t xsk;         /* NETDEV_TX_*, of zero-copy sockets */
+	uint32_t zc_max_segs; /* descriptors of one packet in zero-copy mode; 0: it does not tell */
 };
 
 /* In this thread's network namespace. 0, or -errno without a sentence: -ENOENT, this kernel has no such

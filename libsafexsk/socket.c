@@ -215,6 +215,7 @@ static int take_slot(struct sxsk_priv_socket **ret_s, struct sxsk_priv_pool *poo
 	s->rx_run.count = 0;
 	s->rx_endless = 0;
 	s->tx_untold = false;
+	s->tx_most = SXSK_MAX_FRAGS;
 	memset(s->map, 0, sizeof(s->map));
 	err = take_quota(s, o->frame_quota);
 	if (!err)

@@ -323,6 +323,23 @@ Test(multibuffer, packet_of_more_bufs_than_the_kernel_takes_never_reaches_it)
 	close_and_unref(s.socket, s.pool);
 }
 
+/* In zero-copy mode a driver may take fewer than the kernel does in copy mode. */
+Test(multibuffer, packet_of_more_bufs_than_the_driver_takes_never_reaches_it)
+{
+	struct sender s = sender("mem:mb12", MULTI);
+	struct sxsk_buf bufs[4];
+
+	inner_socket(s.socket)->tx_most = 3;
+	make_even(s.pool, bufs, 100, 4);
+	expect_dropped(&s, bufs, 4);
+	cr_assert_eq(socket_stats(s.socket).drop_limit, 1);
+	make_even(s.pool, bufs, 100, 3);
+	cr_assert_eq(sxsk_tx_burst(s.socket, bufs, 3), 3);
+	cr_assert_eq(with_kernel(&s), 3);
+	(void)kernel_complete_all(&s.k);
+	close_and_unref(s.socket, s.pool);
+}
+
 Test(multibuffer, socket_without_the_flag_drops_the_whole_packet)
 {
 	struct sender s = sender("mem:mb12", 0);

@@ -71,7 +71,8 @@ enum sxsk_wait_events {
 };
 
 /** Bufs of one packet on a multi-buffer socket: the kernel's limit in copy mode (MAX_SKB_FRAGS, 17, and
- * the linear part). A burst is received into no less room than that, see sxsk_rx_burst(). */
+ * the linear part). A burst is received into no less room than that, see sxsk_rx_burst(). In zero-copy mode
+ * a driver may send less at a time (xdp-zc-max-segs): a packet of more Bufs is dropped (drop_limit). */
 #define SXSK_MAX_FRAGS 18
 
 /** Socket options. Zero means the default everywhere; set sz = sizeof(struct sxsk_socket_opts). */
