@@ -12,7 +12,6 @@
 #define REMOVAL_MS 600 /* from an interface's going down to its being gone */
 #define LOOK_MS 128    /* a sleeping thread looks at stopping() */
 #define PEER_BURST 32  /* packets in a millisecond */
-#define SETTLE_MS 1000
 #define SECOND 1000000000
 
 /* All packets of the queue: an interface that these programs run on is theirs. */
@@ -279,7 +278,7 @@ static bool account(const struct program *p)
 	printf("%s: %.3f s\n", p->name, p->seconds);
 	for (unsigned i = 0; i < p->link_count; i++)
 		print_link(p, &p->links[i]);
-	all = sxsk_pool_settle(p->pool, SETTLE_MS, stdout) == 0;
+	all = sxsk_pool_settle(p->pool, 1000, stdout) == 0;
 	if (p->json)
 		print_json(p, all);
 	return all;
@@ -301,7 +300,8 @@ int program_run(struct program *p, const struct option options[], int argc, char
 	/* Blocked here, and so in all threads to come: nobody is interrupted, watch() asks for them. */
 	sigemptyset(&signals);
 	for (unsigned i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
-		sigaddset(&signals, ends[i]);
+		if (i < 2 || signal(ends[i], SIG_IGN) != SIG_IGN) /* nohup's stay away */
+			sigaddset(&signals, ends[i]);
 	(void)pthread_sigmask(SIG_BLOCK, &signals, NULL);
 	(void)signal(SIGPIPE, SIG_IGN); /* who reads our lines may go: ferror() tells */
 

@@ -176,7 +176,7 @@ static void look(struct link *link)
 	const unsigned events[] = { SXSK_WAIT_RX, SXSK_WAIT_WAKE };
 	unsigned idle = 0;
 
-	if (dump.file && !begin_capture(link))
+	if (dump.file && !stopping(p) && !begin_capture(link))
 		p->failed = true;
 	while (!stopping(p) && !enough()) {
 		idle = take(link, to) ? 0 : idle + 1;
@@ -231,9 +231,11 @@ int main(int argc, char **argv)
 		COMMON_OPTIONS(&program),
 	};
 	int status = program_run(&program, options, argc, argv);
+	bool bad;
 
 	sxsk_prog_unref(dump.prog);
-	if (dump.capture && (ferror(dump.capture) + fclose(dump.capture)) != 0)
+	bad = dump.capture && ferror(dump.capture) != 0;
+	if (dump.capture && (fclose(dump.capture) != 0 || bad))
 		return !wrong("cannot write all to %s: is there room?", dump.file);
 	return status;
 }

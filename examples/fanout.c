@@ -152,7 +152,7 @@ static void receive(struct link *link)
 	struct sxsk_buf bufs[MAX_BATCH];
 	unsigned n, idle = 0, started = 0;
 
-	if (file && !begin_capture(link))
+	if (file && !stopping(&program) && !begin_capture(link))
 		program.failed = true;
 	while (!program.failed && started < worker_count && start(&workers[started]))
 		started++;
@@ -233,9 +233,11 @@ int main(int argc, char **argv)
 		COMMON_OPTIONS(&program),
 	};
 	int status = program_run(&program, options, argc, argv);
+	bool bad;
 
 	sxsk_flow_table_destroy(flows);
-	if (capture && (ferror(capture) + fclose(capture)) != 0)
+	bad = capture && ferror(capture) != 0;
+	if (capture && (fclose(capture) != 0 || bad))
 		return !wrong("cannot write all to %s: is there room?", file);
 	return status;
 }

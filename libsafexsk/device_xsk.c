@@ -405,7 +405,7 @@ static int open_rx(struct sxsk_priv_socket *s, const struct xdp_mmap_offsets *of
 static int open_tx(struct sxsk_priv_socket *s, const struct xdp_mmap_offsets *off)
 {
 	const uint32_t size = s->ring_size[RING_TX];
-	const uint32_t budget = size < TX_BUDGET_MAX ? size : TX_BUDGET_MAX;
+	uint32_t budget = size < TX_BUDGET_MAX ? size : TX_BUDGET_MAX;
 	const int err =
 		map_ring(s, RING_TX, off->tx.desc, sizeof(struct xdp_desc), XDP_PGOFF_TX_RING);
 
@@ -414,8 +414,9 @@ static int open_tx(struct sxsk_priv_socket *s, const struct xdp_mmap_offsets *of
 	RING_INIT(&s->tx_ring, s, RING_TX, off->tx, size);
 	/* Best effort: a kernel without it drains the same ring in smaller steps; and it is one that does
 	 * not tell after each step how far it got (both came with Linux 6.17). */
-	s->tx_untold = budget > TX_BUDGET_DEFAULT &&
-		       setsockopt(s->fd, SOL_XDP, XDP_MAX_TX_SKB_BUDGET, &budget, sizeof(budget));
+	budget = budget > TX_BUDGET_DEFAULT ? budget : TX_BUDGET_DEFAULT;
+	s->tx_untold = setsockopt(s->fd, SOL_XDP, XDP_MAX_TX_SKB_BUDGET, &budget, sizeof(budget)) !=
+		       0;
 	return 0;
 }
 

@@ -47,7 +47,8 @@ bool sxsk_priv_tx_request_written(const struct sxsk_priv_pool *pool, struct sxsk
 	const struct sxsk_priv_tx_request *r = request_of(pool, b);
 	struct tx_metadata m;
 
-	memcpy(&m, metadata_at(pool, b, b.offset), sizeof(m));
+	/* Through the kernel's mapping: when it was sent, a hardened pool has shut ours. */
+	memcpy(&m, metadata_at(pool, b, b.offset) - pool->base + pool->kernel_base, sizeof(m));
 	return m.flags == r->what && m.request.csum_start == r->sum_start &&
 	       m.request.csum_offset == r->sum_offset && m.request.launch_time == r->launch;
 }

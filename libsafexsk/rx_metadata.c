@@ -31,13 +31,14 @@ void sxsk_priv_rx_metadata_take(const struct sxsk_priv_pool *pool, struct sxsk_b
 
 		if (i > 0 && bufs[i - 1].flags & SXSK_BUF_MORE)
 			continue; /* a packet has it before its first Buf */
-		if (bufs[i].offset != KERNEL_HEADROOM + pool->headroom)
+		if (bufs[i].offset < KERNEL_HEADROOM + pool->headroom)
 			continue; /* a program moved the data's start: there may be data */
 		memcpy(&mark, at, sizeof(mark));
 		if (mark != SXSK_RX_METADATA_MARK)
 			continue;
 		memset(at, 0, sizeof(mark));
-		bufs[i].flags |= SXSK_BUF_RX_METADATA;
+		if (bufs[i].offset == KERNEL_HEADROOM + pool->headroom)
+			bufs[i].flags |= SXSK_BUF_RX_METADATA;
 	}
 }
 

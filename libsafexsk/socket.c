@@ -521,7 +521,8 @@ static void close_fd(int *fd)
 }
 
 /* What stays in this TX ring is never completed, and would be missing from what the queue's other sockets may
- * send. In copy mode the kernel takes it in system calls only: kicks, and polls of an epoll with the socket. */
+ * send. In copy mode the kernel takes it in system calls only: kicks, and polls of an epoll with the socket.
+ * Where it does not tell how far it got, some of that room stays lost. */
 static void leave_unsent(struct sxsk_priv_socket *s)
 {
 	const uint32_t out = (uint32_t)(s->q->comp_given - s->q->comp_returned);
@@ -561,7 +562,7 @@ static void drain_rings(struct sxsk_priv_socket *s)
 		sxsk_priv_kick(s);
 	while (sxsk_priv_reap(s, &s->tx.stock) > 0)
 		;
-	if (s->flags & SXSK_SOCKET_SHARE_QUEUE && s->mode == SXSK_MODE_COPY)
+	if (s->flags & SXSK_SOCKET_SHARE_QUEUE && s->mode == SXSK_MODE_COPY && !s->tx_untold)
 		leave_unsent(s);
 	queue_unlock(s, &s->q->comp_lock);
 }

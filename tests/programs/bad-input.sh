@@ -102,6 +102,7 @@ refused "'--frobnicate'" "$dump" --link-name f1 udp --frobnicate
 refused 'count' "$dump" --link-name f1 --count 0
 refused 'nowhere/x: No such file' "$dump" --link-name f1 --write nowhere/x
 refused '/dev/full' "$dump" --link-name f1 --write /dev/full
+refused '/dev/full' "$dump" --link-name mem:x --duration 1 --write /dev/full
 refused 'no interface nope' "$dump" --link-name f1 --pass-to nope
 refused 'f1 queue 0' "$dump" --link-name f1 --pass-to f1
 # shellcheck disable=SC2086

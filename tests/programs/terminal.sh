@@ -129,7 +129,30 @@ on_terminal small 8 60 env TERM=xterm "$examples/rxdrop" --link mem:a --link mem
 	--link mem:d --link mem:e --link mem:f
 on_terminal dumb 30 120 env TERM=dumb "$examples/rxdrop" --link mem:a
 wait
+# hang_up SECONDS: the terminal goes away under a program of ten seconds, which ends well after so many or more.
+hang_up()
+{
+	local log=$lib_tmp/hang-up
+
+	start "$examples/rxdrop" --link mem:a --duration 10 >"$log" 2>&1
+	bounded 10 sh -c "until grep -q '^rxdrop: on mem:a' $log; do sleep 0.05; done"
+	kill -HUP "$started"
+	wait "$started" || return 1
+	cat "$log"
+	awk -v least="$1" '/^rxdrop: [0-9.]+ s$/ { well = $2 >= least && (least > 0 || $2 < 10) } END { exit !well }' "$log" &&
+		grep -qx 'every frame accounted for' "$log"
+}
+
+# As nohup does it.
+hang_up_in_vain()
+(
+	trap '' HUP
+	hang_up 10
+)
+
 check "a table in place" table
 check "a table cut to a small terminal" small
 check "a line each second on a terminal that cannot go up" dumb
+check "the terminal's end is the program's" hang_up 0
+check "but not with nohup" hang_up_in_vain
 finish

@@ -215,6 +215,20 @@ Test(metadata, packet_without_the_room_is_not_for_the_kernel)
 	close_and_unref(s.socket, s.pool);
 }
 
+/* Who is to send it may not touch the frame any more; the library still looks at the request. */
+Test(metadata, frame_that_is_shut_when_it_is_sent)
+{
+	struct sxsk_pool *pool = new_pool_with((struct sxsk_pool_opts){
+		.frame_count = 64, .frame_size = 4096, .tx_metadata_len = 24, .harden = "guard" });
+	struct sxsk_socket *socket = meta_socket(pool, "mem:meta12", META, 0);
+	struct sxsk_buf b = packet(pool, 100, 1);
+
+	cr_assert_eq(sxsk_buf_tx_timestamp(&b), 0);
+	send_one(socket, b);
+	cr_assert_eq(socket_stats(socket).tx_packets, 1);
+	close_and_unref(socket, pool);
+}
+
 /* A packet that was dropped has no time. */
 Test(metadata, time_of_what_was_not_sent_is_none)
 {

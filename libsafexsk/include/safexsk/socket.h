@@ -162,7 +162,7 @@ struct sxsk_socket_stats {
 	uint64_t drop_limit; /**< packets over the fragment, reference or frame limit: taken, freed */
 	uint64_t drop_metadata; /**< packets with a request that is void, or not in opts.metadata, or with less
 				  * than the pool's tx_metadata_len before the data */
-	uint64_t rx_refused;    /**< RX descriptors that were not outstanding, or out of bounds */
+	uint64_t rx_refused; /**< RX descriptors that were not outstanding, or out of bounds */
 	uint64_t rx_broken; /**< packets of several Bufs dropped: a part was refused, or no end came */
 	uint64_t comp_refused; /**< completions that were not outstanding, or out of bounds */
 	/** Of them, of the pool's own frames: completed for the second time, as a rule. While the same frame
