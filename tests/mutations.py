@@ -562,7 +562,7 @@ MUTATIONS = [
     ("a queue that does not exist", "device_xsk.c",
      "if (most && queue >= most) return", "if (false) return", "xsk_open names_and_queues_that_do_not_exist_are_refused"),
     ("a budget is not asked for", "device_xsk.c",
-     "setsockopt(s->fd, SOL_XDP, XDP_MAX_TX_SKB_BUDGET, &budget, sizeof(budget));", "true;",
+     "setsockopt(s->fd, SOL_XDP, XDP_MAX_TX_SKB_BUDGET, &budget, sizeof(budget)) != 0;", "true;",
      "xsk one_system_call_sends_a_whole_burst"),
     ("another's entry in the XSKMAP is replaced", "prog.c",
      "&key, &fd, BPF_NOEXIST);", "&key, &fd, BPF_ANY);", "xsk_queue second_receiver_is_refused"),
