@@ -270,6 +270,8 @@ static uint32_t verdict(struct f_socket *s, struct sxsk_buf b, uint32_t least, b
 		return DROP_MISUSE;
 	if (b.pool != s->pool->in->slot)
 		return DROP_POOL;
+	if (b.offset < s->pool->in->tx_metadata_len)
+		return DROP_METADATA;
 	if (b.flags & SXSK_BUF_TX_METADATA && (least != 14 || !request_ready(s, b, written)))
 		return DROP_METADATA;
 	return b.length < least ? DROP_SHORT : SENT;
